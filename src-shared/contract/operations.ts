@@ -1,0 +1,96 @@
+import { z } from 'zod'
+import { templateSourceSchema } from '../domain/compute.ts'
+import { plannedStepSchema } from '../domain/job.ts'
+import { initiatorNameSchema, nameSchema } from '../domain/names.ts'
+import { fileSystemTypeSchema, objectKindSchema, osTypeSchema } from '../domain/storage.ts'
+import { call } from './define.ts'
+
+const containerRef = { array: nameSchema, volume: nameSchema, container: nameSchema }
+const lunRef = { array: nameSchema, lun: nameSchema }
+
+/** A1-A8: template -> container. */
+export const stageSchema = z.object({
+  kind: z.literal('stage'),
+  ...containerRef,
+  host: nameSchema,
+  source: templateSourceSchema,
+  fileSystem: fileSystemTypeSchema.default('ext4'),
+  osType: osTypeSchema.default('linux'),
+  partitionTable: z.enum(['gpt', 'mbr']).default('gpt'),
+  /** Room beyond the VM data, per cent (A1). */
+  headroomPercent: z.number().min(0).max(1000).default(10),
+  /** Size of the container, instead of the computed one. */
+  sizeBytes: z.number().positive().optional(),
+  notes: z.string().max(4000).default(''),
+})
+
+export const readySignSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('serial'), text: z.string().min(1).max(200) }),
+  z.object({ kind: z.literal('agent') }),
+])
+
+/** A9-A14: container -> VMs. */
+export const deploySchema = z.object({
+  kind: z.literal('deploy'),
+  ...containerRef,
+  host: nameSchema,
+  count: z.int().min(1).max(1000).default(1),
+  /** "{n}" is the number, "{n:03}" with leading zeros; names that are taken are skipped. */
+  namePattern: z.string().min(1).max(80),
+  start: z.boolean().default(false),
+  wait: readySignSchema.optional(),
+  waitTimeoutMs: z.int().positive().default(300_000),
+  /** Use the container itself instead of a clone of a snapshot (A12); the caller has confirmed it. */
+  direct: z.boolean().default(false),
+})
+
+/** A15. */
+export const decommissionSchema = z.object({
+  kind: z.literal('decommission'),
+  deployments: z.array(nameSchema).min(1),
+})
+
+/** The single steps of A18. */
+export const singleStepSchemas = [
+  z.object({ kind: z.literal('create-container'), ...containerRef, sizeBytes: z.number().positive() }),
+  z.object({ kind: z.literal('delete-container'), ...containerRef }),
+  z.object({
+    kind: z.literal('create-lun'),
+    ...lunRef,
+    volume: nameSchema,
+    object: z.object({ kind: objectKindSchema, name: nameSchema }),
+    osType: osTypeSchema.default('linux'),
+  }),
+  z.object({ kind: z.literal('map-lun'), ...lunRef, initiator: initiatorNameSchema }),
+  z.object({ kind: z.literal('unmap-lun'), ...lunRef, initiator: initiatorNameSchema }),
+  z.object({ kind: z.literal('destroy-lun'), ...lunRef }),
+  /** Re-creates the LUNs that the inventory knows and the array has lost. */
+  z.object({ kind: z.literal('restore-luns'), array: nameSchema }),
+] as const
+
+export const operationSchema = z.discriminatedUnion('kind', [
+  stageSchema,
+  deploySchema,
+  decommissionSchema,
+  ...singleStepSchemas,
+])
+export type Operation = z.infer<typeof operationSchema>
+export type OperationInput = z.input<typeof operationSchema>
+export type OperationOf<Kind extends Operation['kind']> = Extract<Operation, { kind: Kind }>
+
+export const plannedJobSchema = z.object({
+  title: z.string(),
+  steps: z.array(plannedStepSchema),
+  /** What the user should know before starting. */
+  warnings: z.array(z.string()),
+  /** Bytes that will be moved through the host or the console. */
+  bytesToMove: z.number(),
+})
+export type PlannedJob = z.infer<typeof plannedJobSchema>
+
+export const operationCalls = {
+  /** Works out the jobs and sends nothing that changes anything. */
+  'operations.plan': call(operationSchema, z.array(plannedJobSchema)),
+  /** Plans, commits the plans to the journal and starts the jobs; their progress comes as events. */
+  'operations.start': call(operationSchema, z.object({ jobIds: z.array(z.string()) })),
+}

@@ -1,0 +1,127 @@
+import { z } from 'zod'
+import { sshConnectionSchema } from './connection.ts'
+import { initiatorNameSchema, instantSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
+
+/** osType decides alignment, partition types and where a container may be deployed (A3, A13). */
+export const osTypes = ['linux', 'windows', 'vmware'] as const
+export const osTypeSchema = z.enum(osTypes)
+export type OsType = z.infer<typeof osTypeSchema>
+
+export const fileSystemTypeSchema = z.enum(['ext4', 'xfs', 'ntfs'])
+export type FileSystemType = z.infer<typeof fileSystemTypeSchema>
+
+/** One thing that a probe looked at: a tool, a right, a service. `advice` says what to do when it is not there. */
+export const checkSchema = z.object({
+  name: z.string(),
+  ok: z.boolean(),
+  detail: z.string(),
+  advice: z.string().optional(),
+})
+export type Check = z.infer<typeof checkSchema>
+
+export const arrayIdentitySchema = z.object({
+  vendor: z.string(),
+  product: z.string(),
+  version: z.string(),
+  serial: z.string(),
+})
+
+/** A configured array. `volumes` are the directories named by the user; name -> path. */
+export const arrayConfigSchema = z.object({
+  name: nameSchema,
+  driver: z.literal('linux-storage'),
+  connection: sshConnectionSchema,
+  settings: z.object({
+    volumes: z.record(nameSchema, remotePathSchema),
+    /** Portal that hosts log in to, host:port. */
+    portal: z.string().regex(/^[A-Za-z0-9_.:[\]-]+:\d{1,5}$/, 'use host:port'),
+    /** Control port of tgtd, `tgtadm -C`; default 0. */
+    tgtControlPort: z.int().min(0).max(32767).default(0),
+    /** Prefix of the target names that Gantry makes. */
+    iqnPrefix: z
+      .string()
+      .regex(/^iqn\.\d{4}-\d{2}\.[a-z0-9.-]+$/)
+      .default('iqn.2026-11.gantry.array'),
+    /** The most LUNs a volume may have (A17). */
+    lunLimitPerVolume: z.int().min(1).max(4096).default(256),
+  }),
+})
+export type ArrayConfig = z.infer<typeof arrayConfigSchema>
+
+export const volumeSchema = z.object({
+  array: nameSchema,
+  name: nameSchema,
+  path: remotePathSchema,
+  fileSystem: z.string(),
+  canReflink: z.boolean(),
+  sizeBytes: z.number(),
+  usedBytes: z.number(),
+  freeBytes: z.number(),
+  lunCount: z.int(),
+  lunLimit: z.int(),
+  learntAt: instantSchema,
+})
+export type Volume = z.infer<typeof volumeSchema>
+
+/** `snapshot` is read-only and taken from a container; `clone` is writable and taken from a snapshot. */
+export const objectKindSchema = z.enum(['container', 'snapshot', 'clone'])
+export const objectRefSchema = z.object({ volume: nameSchema, kind: objectKindSchema, name: nameSchema })
+/** A file on a volume: costs no LUN until one is made from it. */
+export type ObjectRef = z.infer<typeof objectRefSchema>
+
+export const objectFactsSchema = objectRefSchema.extend({
+  sizeBytes: z.number(),
+  allocatedBytes: z.number(),
+  /** Bytes that no other object shares; undefined where the array cannot tell. */
+  uniqueBytes: z.number().optional(),
+  /** Id of the job that made it; undefined: not made by Gantry. */
+  mark: z.string().optional(),
+})
+export type ObjectFacts = z.infer<typeof objectFactsSchema>
+
+/** The LUN's identity, chosen before it is made. serial: at most 36 characters; naa: 32 hex digits beginning with 6. */
+export const lunIdentitySchema = z.object({
+  name: nameSchema,
+  target: z.string(),
+  lun: z.int().min(0),
+  serial: z.string().max(36),
+  naa: z.string().regex(/^6[0-9a-f]{31}$/),
+})
+export type LunIdentity = z.infer<typeof lunIdentitySchema>
+
+export const lunFactsSchema = lunIdentitySchema.extend({
+  array: nameSchema,
+  backing: objectRefSchema.optional(),
+  backingPath: z.string(),
+  sizeBytes: z.number(),
+  /** Initiator names that may log in. */
+  mappedTo: z.array(z.string()),
+  /** Initiator names that are logged in now. */
+  sessions: z.array(z.string()),
+  /** Made by Gantry. */
+  ours: z.boolean(),
+})
+export type LunFacts = z.infer<typeof lunFactsSchema>
+
+/** What a host needs to log in to a LUN and to recognise it. */
+export const lunAddressSchema = lunIdentitySchema.extend({
+  /** host:port as the host reaches it. */
+  portal: z.string(),
+})
+export type LunAddress = z.infer<typeof lunAddressSchema>
+
+export const containerSchema = z.object({
+  array: nameSchema,
+  volume: nameSchema,
+  name: nameSchema,
+  unitId: uuidSchema,
+  sizeBytes: z.number(),
+  osType: osTypeSchema,
+  fileSystem: fileSystemTypeSchema,
+  templateName: z.string(),
+  stagedAt: instantSchema,
+  learntAt: instantSchema,
+})
+export type Container = z.infer<typeof containerSchema>
+
+export const initiatorSchema = initiatorNameSchema

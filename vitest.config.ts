@@ -1,0 +1,37 @@
+import { defineConfig } from 'vitest/config'
+
+const sequential = { fileParallelism: false, maxWorkers: 1 }
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['src-*/**/*.test.ts', 'test/unit/**/*.test.ts', 'test/contract/**/*.unit.test.ts'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        test: {
+          name: 'lab',
+          include: ['test/lab/**/*.test.ts', 'test/contract/**/*.lab.test.ts'],
+          globalSetup: ['test/lab/global-setup.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          ...sequential,
+        },
+      },
+      {
+        test: {
+          name: 'recovery',
+          include: ['test/recovery/**/*.test.ts'],
+          globalSetup: ['test/lab/global-setup.ts'],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          ...sequential,
+        },
+      },
+    ],
+  },
+})
