@@ -33,10 +33,15 @@ export interface Step extends PlannedStep {
 }
 
 /** A kind of job: steps follow from the committed plan alone, so that they can be rebuilt after a restart. */
-export interface JobKind<Plan extends Json = Json> {
+export interface JobKind<Plan = never> {
   readonly name: string
   /** What recovery does with a job whose console died. */
   readonly afterRestart: 'resume' | 'undo'
+  /**
+   * What follows when a step fails or the job is cancelled: `undo` all of it, or leave it `needs-operator` with what
+   * is done, because it can only go forward (resume goes on with it).
+   */
+  readonly onFailure: 'undo' | 'needs-operator'
   title(plan: Plan): string
   /** Names of what no two open jobs may work on at once: "container/lab-array/vol1/web". */
   resources(plan: Plan): string[]

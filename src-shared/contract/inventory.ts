@@ -18,6 +18,7 @@ import {
   lunFactsSchema,
   objectFactsSchema,
   osTypeSchema,
+  unitStateSchema,
   volumeSchema,
 } from '../domain/storage.ts'
 import { unitHeaderSchema } from '../domain/unit-header.ts'
@@ -53,8 +54,7 @@ export const hostProbeSchema = hostFactsSchema.extend({ checks: z.array(checkSch
 /** A container as its own first mebibytes tell (A8), read through the array. */
 export const containerDetailsSchema = z.object({
   facts: objectFactsSchema,
-  /** ok: one copy of the header verifies; damaged: marked as a unit, no copy verifies; empty: no unit. */
-  state: z.enum(['ok', 'damaged', 'empty']),
+  state: unitStateSchema,
   /** What is wrong, also when the state is ok by the second copy. */
   problems: z.array(z.string()),
   header: unitHeaderSchema.optional(),

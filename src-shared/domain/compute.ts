@@ -111,6 +111,8 @@ export const deploymentSchema = z.object({
   lun: lunAddressSchema,
   initiator: z.string(),
   vm: z.object({ name: z.string(), uuid: uuidSchema }),
+  /** File on the host that the serial console is logged to. */
+  consoleLog: z.string(),
   osType: osTypeSchema,
   deployedAt: instantSchema,
 })

@@ -110,16 +110,25 @@ export const lunAddressSchema = lunIdentitySchema.extend({
 })
 export type LunAddress = z.infer<typeof lunAddressSchema>
 
+/** ok: one copy of the header verifies; damaged: a unit whose header does not; newer: of a newer format; empty: no unit. */
+export const unitStateSchema = z.enum(['ok', 'damaged', 'newer', 'empty'])
+
+/** A container as last read; what its header tells is there only when the state is ok. */
 export const containerSchema = z.object({
   array: nameSchema,
   volume: nameSchema,
   name: nameSchema,
-  unitId: uuidSchema,
   sizeBytes: z.number(),
-  osType: osTypeSchema,
-  fileSystem: fileSystemTypeSchema,
-  templateName: z.string(),
-  stagedAt: instantSchema,
+  state: unitStateSchema,
+  staged: z
+    .object({
+      unitId: uuidSchema,
+      osType: osTypeSchema,
+      fileSystem: fileSystemTypeSchema,
+      templateName: z.string(),
+      stagedAt: instantSchema,
+    })
+    .optional(),
   learntAt: instantSchema,
 })
 export type Container = z.infer<typeof containerSchema>

@@ -17,7 +17,7 @@ export type ArrayIdentity = z.infer<typeof arrayIdentitySchema>
 
 export interface ArrayProbe {
   readonly identity: ArrayIdentity
-  readonly checks: readonly Check[]
+  readonly checks: Check[]
 }
 
 export interface CreateObject extends ObjectRef {

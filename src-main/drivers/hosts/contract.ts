@@ -17,8 +17,8 @@ export interface HostProbe {
   readonly initiatorName: string
   readonly attachMethod: AttachMethod
   /** File systems that the host can make and mount. */
-  readonly fileSystems: readonly FileSystemType[]
-  readonly checks: readonly Check[]
+  readonly fileSystems: FileSystemType[]
+  readonly checks: Check[]
 }
 
 export type PartitionTable = 'gpt' | 'mbr'

@@ -1,0 +1,42 @@
+import type { HostConfig } from '#shared/domain/compute.ts'
+import type { ArrayConfig } from '#shared/domain/storage.ts'
+import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
+import { createLinuxStorageArray } from '#main/drivers/arrays/linux-storage/driver.ts'
+import type { Devices } from '#main/drivers/devices.ts'
+import type { HostDriver } from '#main/drivers/hosts/contract.ts'
+import { createLibvirtHost } from '#main/drivers/hosts/libvirt/driver.ts'
+import type { Candidates } from '#main/services/inventory.ts'
+import type { Store } from '#main/store/store.ts'
+import type { SshPool } from '#main/transports/ssh/contract.ts'
+
+/** The drivers that there are, one line each. */
+const arrayDrivers = { 'linux-storage': createLinuxStorageArray }
+const hostDrivers = { libvirt: createLibvirtHost }
+
+/** Drivers of the configured devices, made once for each configuration. */
+export function createDevices(store: Store, ssh: SshPool): Devices & { candidates: Candidates } {
+  const candidates: Candidates = {
+    array: (config) =>
+      arrayDrivers[config.driver](config, ssh.session(`array ${config.name}`, config.connection)),
+    host: (config) =>
+      hostDrivers[config.driver](config, ssh.session(`host ${config.name}`, config.connection)),
+  }
+  const arrays = new Map<string, ArrayDriver>()
+  const hosts = new Map<string, HostDriver>()
+  return {
+    candidates,
+    array: (name) => cached(arrays, store.arrays.get(name).config, candidates.array),
+    host: (name) => cached(hosts, store.hosts.get(name).config, candidates.host),
+  }
+}
+
+function cached<C extends ArrayConfig | HostConfig, D>(
+  made: Map<string, D>,
+  config: C,
+  make: (config: C) => D,
+): D {
+  const key = JSON.stringify(config)
+  const driver = made.get(key) ?? make(config)
+  made.set(key, driver)
+  return driver
+}

@@ -1,0 +1,89 @@
+import { join } from 'node:path'
+import type { ContractHandlers } from '#shared/contract/index.ts'
+import { createApi, type Api } from '#main/api/api.ts'
+import { createJobs } from '#main/jobs/jobs.ts'
+import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
+import { deployKind } from '#main/jobs/kinds/deploy.ts'
+import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
+import { stageKind } from '#main/jobs/kinds/stage.ts'
+import { createConnections } from '#main/services/connections.ts'
+import { createContainers } from '#main/services/containers.ts'
+import type { ServiceContext } from '#main/services/context.ts'
+import { createInventory } from '#main/services/inventory.ts'
+import { createJobHandlers } from '#main/services/jobs.ts'
+import { createOperations } from '#main/services/operations.ts'
+import { openTemplateFile, readConsoleTemplate } from '#main/services/templates/console-templates.ts'
+import { openStore } from '#main/store/store.ts'
+import { createSshPool } from '#main/transports/ssh/pool.ts'
+import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
+import { createDevices } from './devices.ts'
+import { inventoryRecords } from './records.ts'
+import { productVersion } from './version.ts'
+
+export interface GantryOptions {
+  /** Folder of the database and of Gantry's known_hosts; made with mode 0700. */
+  readonly dataDir: string
+  readonly env: NodeJS.ProcessEnv
+  /** Asks the user for a secret; absent where nobody can be asked. */
+  readonly prompt?: (label: string, signal: AbortSignal) => Promise<string | undefined>
+}
+
+export interface Gantry {
+  readonly api: Api
+  /** Finishes or undoes what a console that died has left, each job as its kind says. Returns the jobs' ids. */
+  recover(): Promise<string[]>
+  close(): Promise<void>
+}
+
+/** Builds the core in order: store, sessions, drivers, jobs, services, api. */
+export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
+  const store = openStore(join(dataDir, 'gantry.db'))
+  const ssh = createSshPool({
+    dataDir,
+    env,
+    secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
+  })
+  const devices = createDevices(store, ssh)
+  const records = inventoryRecords(store)
+  const jobs = createJobs({
+    journal: store.journal,
+    kinds: [
+      stageKind({ devices, records, openTemplateFile }),
+      deployKind(devices, records),
+      decommissionKind(devices, records),
+      singleStepKind(devices, records),
+    ],
+    env,
+    onEvent: (event) => {
+      api.emit(event.name, event.payload)
+      if (event.name === 'jobs.jobChanged') api.emit('inventory.inventoryChanged', {})
+    },
+  })
+  const context: ServiceContext = {
+    devices,
+    store,
+    jobs,
+    productVersion,
+    readTemplate: (host, source, signal) =>
+      source.kind !== 'domain' && source.on === 'console'
+        ? readConsoleTemplate(source, { signal, buildConfiguration: devices.host(host).buildConfiguration })
+        : devices.host(host).readTemplate(source, signal),
+  }
+  const handlers: ContractHandlers = {
+    ...createConnections(ssh),
+    ...createInventory(context, devices.candidates),
+    ...createContainers(context),
+    ...createOperations(context),
+    ...createJobHandlers(context),
+  }
+  const api = createApi(handlers)
+  return {
+    api,
+    recover: () => jobs.recover(),
+    async close() {
+      await jobs.stop()
+      await ssh.close()
+      store.close()
+    },
+  }
+}

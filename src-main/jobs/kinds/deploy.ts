@@ -1,0 +1,139 @@
+import type { Deployment } from '#shared/domain/compute.ts'
+import type { FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
+import type { Devices } from '#main/drivers/devices.ts'
+import type { ReadySign, VmDefinition } from '#main/drivers/hosts/contract.ts'
+import type { JobKind, Step } from '../step.ts'
+import { deviceStep, recordStep } from './device-step.ts'
+import { bringOnlineSteps, copyObjectStep, hostTarget, mountStep } from './lun-steps.ts'
+import type { InventoryRecords } from './records.ts'
+
+export interface DeployPlan {
+  array: string
+  host: string
+  name: string
+  container: ObjectRef & { unitId: string; sizeBytes: number }
+  /** Undefined when deployed directly (A12). */
+  copies?: { snapshot: ObjectRef; clone: ObjectRef }
+  lun: LunAddress
+  initiator: string
+  osType: OsType
+  fileSystem: FileSystemType
+  vm: VmDefinition
+  start: boolean
+  wait?: { sign: ReadySign; timeoutMs: number }
+  deployedAt: string
+}
+
+/** Container -> LUN -> VM, without partitioning, formatting or copying data (A9-A14). */
+export function deployKind(devices: Devices, records: InventoryRecords): JobKind<DeployPlan> {
+  return {
+    name: 'deploy',
+    afterRestart: 'resume',
+    onFailure: 'undo',
+    title: (plan) => `Deploy ${plan.name} from container ${plan.container.name} on host ${plan.host}`,
+    resources: (plan) => [
+      `deployment/${plan.name}`,
+      `vm/${plan.host}/${plan.vm.name}`,
+      ...(plan.copies === undefined
+        ? [`container/${plan.array}/${plan.container.volume}/${plan.container.name}`]
+        : []),
+    ],
+    steps: (plan, jobId) => deploySteps(devices, records, plan, jobId),
+  }
+}
+
+function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPlan, jobId: string): Step[] {
+  const array = devices.array(plan.array)
+  const host = devices.host(plan.host)
+  const backing = plan.copies?.clone ?? plan.container
+  const source: ObjectRef = { volume: plan.container.volume, kind: 'container', name: plan.container.name }
+  const steps: Step[] = []
+  if (plan.copies !== undefined)
+    steps.push(
+      copyObjectStep(
+        array,
+        { from: source, to: plan.copies.snapshot, mark: jobId },
+        'snapshot',
+        plan.container.sizeBytes,
+      ),
+      copyObjectStep(
+        array,
+        { from: plan.copies.snapshot, to: plan.copies.clone, mark: jobId },
+        'clone',
+        plan.container.sizeBytes,
+      ),
+    )
+  steps.push(
+    ...bringOnlineSteps({
+      array,
+      host,
+      records,
+      lun: plan.lun,
+      backing: { volume: backing.volume, kind: backing.kind, name: backing.name },
+      osType: plan.osType,
+      initiator: plan.initiator,
+    }),
+    mountStep(host, plan.lun, { fileSystem: plan.fileSystem }),
+    deviceStep({
+      id: 'define',
+      title: `Register VM ${plan.vm.name}`,
+      target: hostTarget(host),
+      weight: 0.2,
+      action: host.defineVm(plan.vm),
+      undo: host.undefineVm(plan.vm),
+      observe: async (signal) =>
+        (await host.findVm(plan.vm.uuid, signal)) === undefined ? 'absent' : 'present',
+    }),
+  )
+  if (plan.start)
+    steps.push(
+      deviceStep({
+        id: 'start',
+        title: `Start VM ${plan.vm.name}`,
+        target: hostTarget(host),
+        weight: 0.5,
+        action: host.startVm(plan.vm.uuid),
+        undo: host.stopVm(plan.vm.uuid),
+        observe: async (signal) =>
+          (await host.findVm(plan.vm.uuid, signal))?.state === 'running' ? 'present' : 'absent',
+      }),
+    )
+  if (plan.start && plan.wait !== undefined)
+    steps.push(
+      deviceStep({
+        id: 'wait',
+        title: `Wait until the guest of ${plan.vm.name} is up`,
+        target: hostTarget(host),
+        weight: 4,
+        action: host.waitForGuest(plan.vm, plan.wait.sign, plan.wait.timeoutMs),
+        observe: async () => 'absent',
+        result: (line) => line,
+      }),
+    )
+  steps.push(
+    recordStep(
+      'record',
+      `Record deployment ${plan.name} in the inventory`,
+      () => records.putDeployment(deploymentOf(plan)),
+      () => records.deleteDeployment(plan.name),
+    ),
+  )
+  return steps
+}
+
+function deploymentOf(plan: DeployPlan): Deployment {
+  const { volume, name, unitId } = plan.container
+  return {
+    name: plan.name,
+    host: plan.host,
+    container: { array: plan.array, volume, name, unitId },
+    backing: plan.copies?.clone ?? { volume, kind: 'container', name },
+    ...(plan.copies === undefined ? {} : { snapshot: plan.copies.snapshot }),
+    lun: plan.lun,
+    initiator: plan.initiator,
+    vm: { name: plan.vm.name, uuid: plan.vm.uuid },
+    consoleLog: plan.vm.consoleLog,
+    osType: plan.osType,
+    deployedAt: plan.deployedAt,
+  }
+}

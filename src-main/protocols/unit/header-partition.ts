@@ -1,0 +1,5 @@
+export declare function encodeHeaderPartition(i: {
+  unitId: string
+  generation: number
+  header: import('#shared/domain/unit-header.ts').UnitHeader
+}): Uint8Array

@@ -1,0 +1,95 @@
+import type { Container, ObjectFacts } from '#shared/domain/storage.ts'
+import type { ContractHandlers, OutputOf } from '#shared/contract/index.ts'
+import { AppError, toAppError } from '#shared/errors/app-error.ts'
+import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
+import type { DecodedUnit } from '#main/protocols/unit/unit.ts'
+import { now, type ServiceContext } from './context.ts'
+import { readUnit } from './read-unit.ts'
+
+const readTimeoutMs = 60_000
+
+type ContainerHandlers = Pick<ContractHandlers, 'inventory.listContainers' | 'inventory.showContainer'>
+
+/** Containers as the arrays hold them: the files themselves are the truth, the inventory is the copy (A8). */
+export function createContainers(context: ServiceContext): ContainerHandlers {
+  return {
+    'inventory.listContainers': async ({ array, volume, refresh }) => {
+      const arrays =
+        array === undefined ? context.store.arrays.list().map(({ config }) => config.name) : [array]
+      if (refresh) await Promise.all(arrays.map((name) => refreshContainers(context, name)))
+      return context.store.containers
+        .list()
+        .filter((item) => arrays.includes(item.array) && (volume === undefined || item.volume === volume))
+    },
+    'inventory.showContainer': async ({ array: name, volume, container }) => {
+      const array = context.devices.array(name)
+      const ref = { volume, kind: 'container' as const, name: container }
+      const signal = AbortSignal.timeout(readTimeoutMs)
+      const [facts, unit] = await Promise.all([
+        array.findObject(ref, signal),
+        readUnit(array, ref, signal).catch((error: unknown) => toAppError(error)),
+      ])
+      if (facts === undefined)
+        throw new AppError('not-found', 'There is no such container', {
+          object: `container ${name}/${volume}/${container}`,
+        })
+      if (unit instanceof AppError) throw unit
+      return details(facts, unit)
+    },
+  }
+}
+
+function details(facts: ObjectFacts, unit: DecodedUnit): OutputOf<'inventory.showContainer'> {
+  const { state, problems } = unit
+  return {
+    facts,
+    state,
+    problems: [...problems],
+    ...(unit.state === 'ok' ? { header: unit.header, generation: unit.generation } : {}),
+  }
+}
+
+async function refreshContainers(context: ServiceContext, name: string): Promise<void> {
+  const array = context.devices.array(name)
+  const signal = AbortSignal.timeout(readTimeoutMs)
+  const found = await Promise.all(
+    Object.keys(array.config.settings.volumes).map(async (volume) => {
+      const objects = await array.listObjects(volume, signal)
+      return Promise.all(
+        objects
+          .filter(({ kind }) => kind === 'container')
+          .map((facts) => readContainer(array, facts, signal)),
+      )
+    }),
+  )
+  context.store.containers.replaceAll(name, found.flat())
+}
+
+async function readContainer(
+  array: ArrayDriver,
+  facts: ObjectFacts,
+  signal: AbortSignal,
+): Promise<Container> {
+  const unit = await readUnit(array, facts, signal)
+  const staged =
+    unit.state === 'ok'
+      ? {
+          staged: {
+            unitId: unit.header.unitId,
+            osType: unit.header.osType,
+            fileSystem: unit.header.fileSystem.type,
+            templateName: unit.header.vm.name,
+            stagedAt: unit.header.stagedAt,
+          },
+        }
+      : {}
+  return {
+    array: array.config.name,
+    volume: facts.volume,
+    name: facts.name,
+    sizeBytes: facts.sizeBytes,
+    state: unit.state,
+    ...staged,
+    learntAt: now(),
+  }
+}

@@ -1,0 +1,31 @@
+import type { Template, TemplateSource } from '#shared/domain/compute.ts'
+import type { Devices } from '#main/drivers/devices.ts'
+import type { HostProbe } from '#main/drivers/hosts/contract.ts'
+import type { Jobs } from '#main/jobs/jobs.ts'
+import type { Store } from '#main/store/store.ts'
+
+/** What every service needs; built once by the composition root. */
+export interface ServiceContext {
+  readonly devices: Devices
+  readonly store: Store
+  readonly jobs: Jobs
+  readonly productVersion: string
+  readTemplate(host: string, source: TemplateSource, signal: AbortSignal): Promise<Template>
+}
+
+export type HostFacts = Omit<HostProbe, 'checks'>
+
+/** The facts of a host as last learnt; asks it when there are none. */
+export async function factsOfHost(
+  context: ServiceContext,
+  name: string,
+  signal: AbortSignal,
+): Promise<HostFacts> {
+  const known = context.store.hosts.get(name).facts
+  if (known !== undefined) return known
+  const { checks: _checks, ...facts } = await context.devices.host(name).probe(signal)
+  context.store.hosts.setFacts(name, facts, now())
+  return facts
+}
+
+export const now = (): string => new Date().toISOString()

@@ -1,0 +1,99 @@
+import type { ContractHandlers } from '#shared/contract/index.ts'
+import type { ArrayConfig } from '#shared/domain/storage.ts'
+import type { HostConfig } from '#shared/domain/compute.ts'
+import { AppError } from '#shared/errors/app-error.ts'
+import type { ArrayDriver, ArrayProbe } from '#main/drivers/arrays/contract.ts'
+import type { HostDriver, HostProbe } from '#main/drivers/hosts/contract.ts'
+import { now, type ServiceContext } from './context.ts'
+
+const askTimeoutMs = 60_000
+
+/** Drivers for devices that are not in the inventory yet. */
+export interface Candidates {
+  array(config: ArrayConfig): ArrayDriver
+  host(config: HostConfig): HostDriver
+}
+
+type InventoryHandlers = Omit<
+  Pick<ContractHandlers, Extract<keyof ContractHandlers, `inventory.${string}`>>,
+  'inventory.listContainers' | 'inventory.showContainer'
+>
+
+export function createInventory(context: ServiceContext, candidates: Candidates): InventoryHandlers {
+  const { store, devices } = context
+  const signal = (): AbortSignal => AbortSignal.timeout(askTimeoutMs)
+
+  const learnArray = async (driver: ArrayDriver, add?: () => void): Promise<ArrayProbe> => {
+    const probe = await driver.probe(signal())
+    const failed = probe.checks.some(({ ok }) => !ok)
+    const volumes = failed ? [] : await driver.listVolumes(signal())
+    return store.transaction(() => {
+      add?.()
+      store.arrays.setIdentity(driver.config.name, probe.identity, now())
+      if (!failed) store.volumes.replaceAll(driver.config.name, volumes)
+      return probe
+    })
+  }
+  const learnHost = async (driver: HostDriver): Promise<HostProbe> => {
+    const probe = await driver.probe(signal())
+    const { checks: _checks, ...facts } = probe
+    store.hosts.setFacts(driver.config.name, facts, now())
+    return probe
+  }
+
+  return {
+    'inventory.addArray': async (config) => {
+      if (store.arrays.find(config.name) !== undefined) throw alreadyThere('array', config.name)
+      return learnArray(candidates.array(config), () => store.arrays.put(config))
+    },
+    'inventory.removeArray': async ({ name }) => {
+      store.arrays.get(name)
+      store.arrays.delete(name)
+      return {}
+    },
+    'inventory.probeArray': async ({ name }) => learnArray(devices.array(name)),
+    'inventory.listArrays': async () =>
+      store.arrays.list().map((entry) => ({ ...entry, volumes: store.volumes.list(entry.config.name) })),
+    'inventory.addHost': async (config) => {
+      if (store.hosts.find(config.name) !== undefined) throw alreadyThere('host', config.name)
+      const driver = candidates.host(config)
+      const probe = await driver.probe(signal())
+      const { checks: _checks, ...facts } = probe
+      store.transaction(() => {
+        store.hosts.put(config)
+        store.hosts.setFacts(config.name, facts, now())
+      })
+      return probe
+    },
+    'inventory.removeHost': async ({ name }) => {
+      store.hosts.get(name)
+      store.hosts.delete(name)
+      return {}
+    },
+    'inventory.probeHost': async ({ name }) => learnHost(devices.host(name)),
+    'inventory.listHosts': async () => store.hosts.list(),
+    'inventory.listVolumes': async ({ array, refresh }) => {
+      const driver = devices.array(array)
+      if (refresh) store.volumes.replaceAll(array, await driver.listVolumes(signal()))
+      return store.volumes.list(array)
+    },
+    'inventory.listLuns': async ({ array }) => devices.array(array).listLuns(signal()),
+    'inventory.listVms': async ({ host, refresh }) => {
+      const driver = devices.host(host)
+      if (refresh) store.vms.replaceAll(host, await driver.listVms(signal()))
+      return store.vms.list(host)
+    },
+    'inventory.listDeployments': async () => store.deployments.list(),
+    'inventory.readTemplate': async ({ host, source }) => context.readTemplate(host, source, signal()),
+  }
+}
+
+const alreadyThere = (what: string, name: string): AppError =>
+  new AppError(
+    'bad-request',
+    `There is ${what === 'array' ? 'an array' : 'a host'} named "${name}" already`,
+    {
+      object: `${what} ${name}`,
+      advice: `Choose another name, or remove it first: gantry ${what} remove ${name}.`,
+    },
+  )

@@ -1,0 +1,34 @@
+import type { ContractHandlers } from '#shared/contract/index.ts'
+import { AppError } from '#shared/errors/app-error.ts'
+import type { ServiceContext } from './context.ts'
+
+type JobHandlers = Pick<ContractHandlers, Extract<keyof ContractHandlers, `jobs.${string}`>>
+
+export function createJobHandlers({ jobs, store }: ServiceContext): JobHandlers {
+  return {
+    'jobs.list': async () => store.journal.list(),
+    'jobs.get': async ({ jobId }) => store.journal.details(jobId),
+    'jobs.resume': async ({ jobId }) => {
+      const job = store.journal.details(jobId)
+      if (job.afterRestart === 'undo')
+        throw new AppError('bad-request', 'A job of this kind is not resumed, only undone', {
+          object: `job ${jobId}`,
+          advice: `gantry jobs undo ${jobId} removes what it made; then start it again.`,
+        })
+      jobs.resume(jobId)
+      return {}
+    },
+    'jobs.undo': async ({ jobId }) => {
+      jobs.undo(jobId)
+      return {}
+    },
+    'jobs.cancel': async ({ jobId }) => {
+      jobs.cancel(jobId)
+      return {}
+    },
+    'jobs.close': async ({ jobId }) => {
+      jobs.close(jobId)
+      return {}
+    },
+  }
+}

@@ -1,0 +1,61 @@
+import type { ContractHandlers } from '#shared/contract/index.ts'
+import type { Operation, PlannedJob } from '#shared/contract/operations.ts'
+import { AppError } from '#shared/errors/app-error.ts'
+import type { ServiceContext } from './context.ts'
+import { planDecommission } from './plans/plan-decommission.ts'
+import { planDeploy } from './plans/plan-deploy.ts'
+import { planSingleStep } from './plans/plan-single-step.ts'
+import { planStage } from './plans/plan-stage.ts'
+import type { PlannedWork } from './plans/planned.ts'
+
+const planTimeoutMs = 120_000
+
+type OperationHandlers = Pick<ContractHandlers, 'operations.plan' | 'operations.start'>
+
+/** Plans and starts operations: one operation is one job or several that run side by side. */
+export function createOperations(context: ServiceContext): OperationHandlers {
+  return {
+    'operations.plan': async (operation) =>
+      (await work(context, operation)).map((item) => preview(context, item)),
+    'operations.start': async (operation) => {
+      const planned = await work(context, operation)
+      const jobIds: string[] = []
+      for (const restore of planned.filter(isRestore)) {
+        const id = context.jobs.start(restore.kind, restore.plan)
+        jobIds.push(id)
+        const state = await context.jobs.wait(id)
+        if (state !== 'done')
+          throw new AppError('device-rejected', 'The LUNs that the array has lost could not be made again', {
+            facts: { job: id },
+            advice: `gantry jobs show ${id} tells why. Nothing else was started.`,
+          })
+      }
+      for (const item of planned.filter((candidate) => !isRestore(candidate)))
+        jobIds.push(context.jobs.start(item.kind, item.plan))
+      return { jobIds }
+    },
+  }
+}
+
+/** Everything else on the array waits until its LUNs are back. */
+const isRestore = ({ kind, plan }: PlannedWork): boolean =>
+  kind === 'single-step' && (plan as { step?: string }).step === 'restore-luns'
+
+function work(context: ServiceContext, operation: Operation): Promise<PlannedWork[]> {
+  const signal = AbortSignal.timeout(planTimeoutMs)
+  switch (operation.kind) {
+    case 'stage':
+      return planStage(context, operation, signal)
+    case 'deploy':
+      return planDeploy(context, operation, signal)
+    case 'decommission':
+      return planDecommission(context, operation, signal)
+    default:
+      return planSingleStep(context, operation, signal)
+  }
+}
+
+function preview(context: ServiceContext, item: PlannedWork): PlannedJob {
+  const { title, steps } = context.jobs.preview(item.kind, item.plan)
+  return { title, steps, warnings: [...item.warnings], bytesToMove: item.bytesToMove }
+}

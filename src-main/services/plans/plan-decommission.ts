@@ -1,0 +1,41 @@
+import type { OperationOf } from '#shared/contract/operations.ts'
+import type { Deployment } from '#shared/domain/compute.ts'
+import type { DecommissionPlan } from '#main/jobs/kinds/decommission.ts'
+import type { ServiceContext } from '../context.ts'
+import { restoreLostLuns } from './lost-luns.ts'
+import type { PlannedWork } from './planned.ts'
+
+/** A15. The marks of clone and snapshot are read from the array: only what a job of ours made is deleted. */
+export async function planDecommission(
+  context: ServiceContext,
+  input: OperationOf<'decommission'>,
+  signal: AbortSignal,
+): Promise<PlannedWork[]> {
+  const deployments = [...new Set(input.deployments)].map((name) => context.store.deployments.get(name))
+  const arrays = [...new Set(deployments.map(({ container }) => container.array))]
+  const restores = await Promise.all(
+    arrays.map(async (name) =>
+      restoreLostLuns(context, name, await context.devices.array(name).listLuns(signal)),
+    ),
+  )
+  const jobs = await Promise.all(
+    deployments.map(async (deployment): Promise<PlannedWork> => {
+      const plan: DecommissionPlan = { deployment, copies: await copiesOf(context, deployment, signal) }
+      return { kind: 'decommission', plan, warnings: [], bytesToMove: 0 }
+    }),
+  )
+  return [...restores.flat(), ...jobs]
+}
+
+async function copiesOf(
+  context: ServiceContext,
+  { backing, snapshot, container }: Deployment,
+  signal: AbortSignal,
+): Promise<DecommissionPlan['copies']> {
+  const array = context.devices.array(container.array)
+  const refs = backing.kind === 'container' ? [] : [backing, ...(snapshot === undefined ? [] : [snapshot])]
+  const found = await Promise.all(
+    refs.map(async (ref) => ({ ref, facts: await array.findObject(ref, signal) })),
+  )
+  return found.flatMap(({ ref, facts }) => (facts?.mark === undefined ? [] : [{ ref, mark: facts.mark }]))
+}

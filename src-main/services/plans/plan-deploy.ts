@@ -1,0 +1,124 @@
+import { randomUUID } from 'node:crypto'
+import type { OperationOf } from '#shared/contract/operations.ts'
+import type { ObjectRef } from '#shared/domain/storage.ts'
+import type { UnitHeader } from '#shared/domain/unit-header.ts'
+import { AppError } from '#shared/errors/app-error.ts'
+import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
+import type { HostDriver } from '#main/drivers/hosts/contract.ts'
+import type { DeployPlan } from '#main/jobs/kinds/deploy.ts'
+import { factsOfHost, now, type ServiceContext } from '../context.ts'
+import { headerForDeployment, readUnit } from '../read-unit.ts'
+import { restoreLostLuns } from './lost-luns.ts'
+import { expandNames } from './names.ts'
+import type { PlannedWork } from './planned.ts'
+import { requireLunNumbers, volumeOf } from './volume-checks.ts'
+
+type Input = OperationOf<'deploy'>
+
+/** One job for each deployment: the names, LUN identities, UUIDs and MAC addresses are chosen here (A9-A14, A17). */
+export async function planDeploy(
+  context: ServiceContext,
+  input: Input,
+  signal: AbortSignal,
+): Promise<PlannedWork[]> {
+  const array = context.devices.array(input.array)
+  const host = context.devices.host(input.host)
+  const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
+  const [object, unit, volumes, luns, vms, facts] = await Promise.all([
+    array.findObject(container, signal),
+    readUnit(array, container, signal),
+    array.listVolumes(signal),
+    array.listLuns(signal),
+    host.listVms(signal),
+    factsOfHost(context, input.host, signal),
+  ])
+  if (object === undefined) throw noContainer(input)
+  const header = headerForDeployment(unit, container)
+  requireSameOsType(header, host, facts.osType, input)
+  if (input.direct && input.count > 1)
+    throw new AppError('bad-request', 'A container can be deployed directly only once', {
+      object: `container ${input.container}`,
+      advice: 'Leave --direct out: clones of a snapshot can be deployed many times.',
+    })
+  requireLunNumbers(volumeOf(volumes, input.volume, input.array), input.count)
+  const taken = new Set([
+    ...context.store.deployments.list().map(({ name }) => name),
+    ...vms.map(({ name }) => name),
+    ...luns.map(({ name }) => name),
+  ])
+  const choices = { input, container, header, sizeBytes: object.sizeBytes, initiator: facts.initiatorName }
+  return [
+    ...restoreLostLuns(context, input.array, luns),
+    ...expandNames(input.namePattern, input.count, taken).map((name) => ({
+      kind: 'deploy',
+      plan: deployPlan(array, host, name, choices),
+      warnings: input.direct
+        ? [
+            'Deployed directly: the VM writes into the container itself, which is then no longer what was staged.',
+          ]
+        : [],
+      bytesToMove: 0,
+    })),
+  ]
+}
+
+interface Choices {
+  readonly input: Input
+  readonly container: ObjectRef
+  readonly header: UnitHeader
+  readonly sizeBytes: number
+  readonly initiator: string
+}
+
+function deployPlan(array: ArrayDriver, host: HostDriver, name: string, choices: Choices): DeployPlan {
+  const { input, container, header } = choices
+  const lun = array.addressOf(array.newIdentity(name), host.config.settings.portals[input.array])
+  const { volume } = container
+  const mountPoint = host.mountPointOf(lun)
+  return {
+    array: input.array,
+    host: input.host,
+    name,
+    container: { ...container, unitId: header.unitId, sizeBytes: choices.sizeBytes },
+    ...(input.direct
+      ? {}
+      : { copies: { snapshot: { volume, kind: 'snapshot', name }, clone: { volume, kind: 'clone', name } } }),
+    lun,
+    initiator: choices.initiator,
+    osType: header.osType,
+    fileSystem: header.fileSystem.type,
+    vm: host.describeVm({
+      name,
+      uuid: randomUUID(),
+      lun,
+      template: header.vm.configuration,
+      disks: header.disks.map(({ index, format, path }) => ({
+        index,
+        format,
+        path: `${mountPoint}/${path ?? ''}`,
+      })),
+    }),
+    start: input.start,
+    ...(input.wait === undefined ? {} : { wait: { sign: input.wait, timeoutMs: input.waitTimeoutMs } }),
+    deployedAt: now(),
+  }
+}
+
+/** A13. */
+function requireSameOsType(header: UnitHeader, host: HostDriver, hostOsType: string, input: Input): void {
+  if (header.osType === hostOsType) return
+  throw new AppError(
+    'bad-request',
+    `The container was staged for hosts of type ${header.osType}, and this host is ${hostOsType}`,
+    {
+      object: `container ${input.container}, host ${host.config.name}`,
+      advice: `Deploy it on a ${header.osType} host, or stage the template again with --os ${hostOsType}.`,
+    },
+  )
+}
+
+const noContainer = (input: Input): AppError =>
+  new AppError('not-found', 'There is no such container', {
+    object: `container ${input.array}/${input.volume}/${input.container}`,
+    advice: 'gantry containers list --refresh shows what is on the volumes.',
+  })

@@ -1,0 +1,129 @@
+import { randomUUID } from 'node:crypto'
+import type { OperationOf } from '#shared/contract/operations.ts'
+import { containerSize } from '#shared/domain/container-size.ts'
+import type { Template, TemplateFile } from '#shared/domain/compute.ts'
+import type { ObjectRef, Volume } from '#shared/domain/storage.ts'
+import { AppError } from '#shared/errors/app-error.ts'
+import { formatBytes, MiB, roundUp } from '#shared/units/bytes.ts'
+import type { HostDriver } from '#main/drivers/hosts/contract.ts'
+import type { StagedFile, StagePlan } from '#main/jobs/kinds/stage.ts'
+import { factsOfHost, now, type ServiceContext } from '../context.ts'
+import { restoreLostLuns } from './lost-luns.ts'
+import type { PlannedWork } from './planned.ts'
+import { requireLunNumbers, volumeOf } from './volume-checks.ts'
+
+type Input = OperationOf<'stage'>
+
+/** Reads template, array and host and chooses every name, size and id (A1). Sends nothing that changes anything. */
+export async function planStage(
+  context: ServiceContext,
+  input: Input,
+  signal: AbortSignal,
+): Promise<PlannedWork[]> {
+  const array = context.devices.array(input.array)
+  const host = context.devices.host(input.host)
+  const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
+  const [volumes, taken, luns, facts, template] = await Promise.all([
+    array.listVolumes(signal),
+    array.findObject(container, signal),
+    array.listLuns(signal),
+    factsOfHost(context, input.host, signal),
+    context.readTemplate(input.host, input.source, signal),
+  ])
+  const volume = volumeOf(volumes, input.volume, input.array)
+  if (taken !== undefined) throw nameTaken(input)
+  if (!facts.fileSystems.includes(input.fileSystem)) throw cannotFormat(host, input.fileSystem)
+  requireLunNumbers(volume, 1)
+  const size = sizeOf(input, template, array.alignmentBytes)
+  const bytesToMove = template.files.reduce((sum, file) => sum + file.sizeBytes, 0)
+  requireSpace(volume, bytesToMove, template)
+  const portal = host.config.settings.portals[input.array]
+  const identity = array.newIdentity(`stage-${input.container}`.slice(0, 63))
+  const plan: StagePlan = {
+    array: input.array,
+    host: input.host,
+    container,
+    sizeBytes: size,
+    unitId: randomUUID(),
+    osType: input.osType,
+    fileSystem: { type: input.fileSystem, uuid: randomUUID(), label: 'gantry' },
+    partitionTable: input.partitionTable,
+    template,
+    files: template.files.map(stagedFile),
+    lun: array.addressOf(identity, portal),
+    initiator: facts.initiatorName,
+    stagedAt: now(),
+    productVersion: context.productVersion,
+    notes: input.notes,
+  }
+  return [
+    ...restoreLostLuns(context, input.array, luns),
+    {
+      kind: 'stage',
+      plan,
+      warnings: [...template.warnings, ...osTypeWarning(input, facts.osType)],
+      bytesToMove,
+    },
+  ]
+}
+
+/** A streamOptimized VMDK is an archive, not a disk that a VM can write to. */
+function stagedFile(source: TemplateFile): StagedFile {
+  const converted = source.disk?.format === 'vmdk'
+  return { source, converted, name: converted ? source.name.replace(/\.vmdk$/i, '') + '.qcow2' : source.name }
+}
+
+function sizeOf(input: Input, template: Template, alignmentBytes: number): number {
+  const files = template.files.flatMap((file) => {
+    const grows = file.disk === undefined ? {} : { growsToBytes: file.disk.virtualSizeBytes }
+    const kept = { sizeBytes: file.sizeBytes, ...grows }
+    return stagedFile(file).converted ? [{ sizeBytes: file.sizeBytes }, kept] : [kept]
+  })
+  const computed = containerSize({
+    files: [...files, { sizeBytes: template.configuration.text.length }],
+    fileSystem: input.fileSystem,
+    headroomPercent: input.headroomPercent,
+    alignmentBytes,
+  })
+  if (input.sizeBytes === undefined) return computed.sizeBytes
+  const least = computed.sizeBytes - computed.parts.headroomBytes
+  if (input.sizeBytes < least)
+    throw new AppError(
+      'bad-request',
+      `A container of ${formatBytes(input.sizeBytes)} is too small for this template`,
+      {
+        object: `container ${input.container}`,
+        facts: { 'VM data': formatBytes(computed.parts.dataBytes), 'at least': formatBytes(least) },
+        advice: `Use --size ${Math.ceil(least / MiB)}M or more, or leave it out.`,
+      },
+    )
+  return roundUp(input.sizeBytes, alignmentBytes)
+}
+
+function requireSpace(volume: Volume, bytes: number, template: Template): void {
+  if (bytes <= volume.freeBytes) return
+  throw new AppError('bad-request', `The volume has no room for the VM data of ${template.name}`, {
+    object: `volume ${volume.array}/${volume.name}`,
+    facts: { 'VM data': formatBytes(bytes), free: formatBytes(volume.freeBytes) },
+    advice: 'Choose another volume, or free space on this one.',
+  })
+}
+
+const nameTaken = (input: Input): AppError =>
+  new AppError('bad-request', 'A container of this name is on the volume already', {
+    object: `container ${input.array}/${input.volume}/${input.container}`,
+    advice: 'Choose another name, or delete that container first: gantry containers delete.',
+  })
+
+const cannotFormat = (host: HostDriver, fileSystem: string): AppError =>
+  new AppError('not-supported', `The host cannot make ${fileSystem} file systems`, {
+    object: `host ${host.config.name}`,
+    advice: `Install the tools for ${fileSystem} there and run "gantry host probe ${host.config.name}", or choose another file system.`,
+  })
+
+const osTypeWarning = (input: Input, hostOsType: string): string[] =>
+  input.osType === hostOsType
+    ? []
+    : [
+        `The container is for hosts of type ${input.osType}; the staging host is ${hostOsType} and will not be able to deploy it.`,
+      ]
