@@ -53,8 +53,11 @@ export const hostProbeSchema = hostFactsSchema.extend({ checks: z.array(checkSch
 /** A container as its own first mebibytes tell (A8), read through the array. */
 export const containerDetailsSchema = z.object({
   facts: objectFactsSchema,
-  /** ok: one copy of the header verifies; damaged: marked as a unit, no copy verifies; empty: no unit. */
-  state: z.enum(['ok', 'damaged', 'empty']),
+  /**
+   * ok: one copy of the header verifies; newer: the same, but written by a Gantry whose format this one does not know;
+   * damaged: marked as a unit, but table or header do not verify; empty: no unit.
+   */
+  state: z.enum(['ok', 'newer', 'damaged', 'empty']),
   /** What is wrong, also when the state is ok by the second copy. */
   problems: z.array(z.string()),
   header: unitHeaderSchema.optional(),
