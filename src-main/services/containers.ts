@@ -2,7 +2,7 @@ import type { Container, ObjectFacts } from '#shared/domain/storage.ts'
 import type { ContractHandlers, OutputOf } from '#shared/contract/index.ts'
 import { AppError, toAppError } from '#shared/errors/app-error.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
-import type { DecodedUnit } from '#main/protocols/unit/unit.ts'
+import type { Unit } from '#main/protocols/unit/unit.ts'
 import { now, type ServiceContext } from './context.ts'
 import { readUnit } from './read-unit.ts'
 
@@ -39,13 +39,14 @@ export function createContainers(context: ServiceContext): ContainerHandlers {
   }
 }
 
-function details(facts: ObjectFacts, unit: DecodedUnit): OutputOf<'inventory.showContainer'> {
+function details(facts: ObjectFacts, unit: Unit): OutputOf<'inventory.showContainer'> {
   const { state, problems } = unit
   return {
     facts,
     state,
     problems: [...problems],
-    ...(unit.state === 'ok' ? { header: unit.header, generation: unit.generation } : {}),
+    ...(unit.header === undefined ? {} : { header: unit.header }),
+    ...(unit.generation === undefined ? {} : { generation: unit.generation }),
   }
 }
 
@@ -72,7 +73,7 @@ async function readContainer(
 ): Promise<Container> {
   const unit = await readUnit(array, facts, signal)
   const staged =
-    unit.state === 'ok'
+    unit.state === 'ok' && unit.header !== undefined
       ? {
           staged: {
             unitId: unit.header.unitId,

@@ -2,20 +2,20 @@ import { AppError } from '#shared/errors/app-error.ts'
 import type { ObjectRef } from '#shared/domain/storage.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
-import { decodeUnit, unitHeadBytes, type DecodedUnit } from '#main/protocols/unit/unit.ts'
+import { decodeUnit, unitProbeBytes, type Unit } from '#main/protocols/unit/unit.ts'
 
 /** What a container says of itself, from its first mebibytes, through the array: no mount, no database (A8). */
 export async function readUnit(
   array: ArrayDriver,
   ref: ObjectRef,
   signal: AbortSignal,
-): Promise<DecodedUnit> {
-  return decodeUnit(await array.readObject(ref, 0, unitHeadBytes, signal))
+): Promise<Unit> {
+  return decodeUnit(await array.readObject(ref, 0, unitProbeBytes, signal))
 }
 
 /** The header of a container that can be deployed; a container that is damaged, empty or too new is refused. */
-export function headerForDeployment(unit: DecodedUnit, ref: ObjectRef): UnitHeader {
-  if (unit.state === 'ok') return unit.header
+export function headerForDeployment(unit: Unit, ref: ObjectRef): UnitHeader {
+  if (unit.state === 'ok' && unit.header !== undefined) return unit.header
   const details = { object: `container ${ref.name}`, facts: { found: unit.problems.join('; ') } }
   if (unit.state === 'newer')
     throw new AppError('not-supported', 'The container was written by a newer Gantry', {
