@@ -1,0 +1,71 @@
+/** Hands out the right to open a channel, in the order of asking, and never more at once than the limit. */
+export class ChannelSlots {
+  #limit: number
+  #taken = 0
+  #waiting: { readonly take: () => void; readonly refuse: (reason: unknown) => void }[] = []
+  #closedBy: unknown
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  get taken(): number {
+    return this.#taken
+  }
+
+  /** The returned function gives the slot back; calling it again does nothing. Rejects with the signal's reason. */
+  async take(signal: AbortSignal): Promise<() => void> {
+    signal.throwIfAborted()
+    if (this.#closedBy !== undefined) throw this.#closedBy
+    if (this.#taken < this.#limit) this.#taken += 1
+    else await this.#queue(signal)
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      this.#taken -= 1
+      this.#admit()
+    }
+  }
+
+  /** The device has refused a channel: so many as are open beside it are all that it allows. False: there are none. */
+  lowerLimit(): boolean {
+    const others = this.#taken - 1
+    if (others < 1) return false
+    this.#limit = Math.min(this.#limit, others)
+    return true
+  }
+
+  /** Refuses all who wait, now and later. */
+  close(reason: unknown): void {
+    this.#closedBy = reason
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const { refuse } of waiting) refuse(reason)
+  }
+
+  async #queue(signal: AbortSignal): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const leave = (): void => {
+        this.#waiting = this.#waiting.filter((other) => other !== place)
+        reject(signal.reason)
+      }
+      const settle = (act: () => void): void => {
+        signal.removeEventListener('abort', leave)
+        act()
+      }
+      const place = { take: () => settle(resolve), refuse: (reason: unknown) => settle(() => reject(reason)) }
+      this.#waiting.push(place)
+      signal.addEventListener('abort', leave, { once: true })
+    })
+  }
+
+  #admit(): void {
+    while (this.#taken < this.#limit) {
+      const next = this.#waiting.shift()
+      if (next === undefined) return
+      this.#taken += 1
+      next.take()
+    }
+  }
+}

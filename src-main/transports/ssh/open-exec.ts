@@ -1,0 +1,62 @@
+import type { ClientChannel } from 'ssh2'
+import { AppError } from '#shared/errors/app-error.ts'
+import { withEffect } from './errors.ts'
+import type { Link } from './link.ts'
+
+export type OpenOutcome =
+  | { readonly state: 'open'; readonly channel: ClientChannel }
+  /** The device allows no more channels than are open now; nothing was sent. `mayRetry`: some of them are ours. */
+  | { readonly state: 'full'; readonly mayRetry: boolean }
+  /** The connection was lost before the command was sent. */
+  | { readonly state: 'lost' }
+
+type ExecResult = ClientChannel | (Error & { readonly reason?: unknown })
+
+/**
+ * Opens a channel and starts a command on it. Throws device-rejected (effect none), unreachable (effect unknown),
+ * and the signal's reason; a command that starts after the signal is closed at once.
+ */
+export async function openExec(
+  link: Link,
+  command: string,
+  object: string,
+  signal: AbortSignal,
+  release: () => void,
+): Promise<OpenOutcome> {
+  let mayRetry = false
+  const result = await new Promise<ExecResult>((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason)
+    signal.addEventListener('abort', onAbort, { once: true })
+    const settle = (value: ExecResult): void => {
+      signal.removeEventListener('abort', onAbort)
+      if (value instanceof Error) {
+        if (typeof value.reason === 'number') mayRetry = link.slots.lowerLimit()
+        release()
+      } else {
+        value.once('close', release)
+        if (signal.aborted) {
+          value.resume().stderr.resume()
+          value.close()
+        }
+      }
+      resolve(value)
+    }
+    try {
+      link.client.exec(command, (error, channel) => settle(error ?? channel))
+    } catch (error) {
+      settle(error instanceof Error ? error : new Error(String(error)))
+    }
+  })
+  if (!(result instanceof Error)) return { state: 'open', channel: result }
+  // ssh2's own words: the first two come before the command has left, "Unable to exec" after.
+  if (result.message === 'Not connected' || result.message === 'No response from server')
+    return { state: 'lost' }
+  if (typeof result.reason === 'number') return { state: 'full', mayRetry }
+  if (link.lost !== undefined) throw withEffect(link.lost, 'unknown')
+  throw new AppError('device-rejected', 'The device refuses to run commands over SSH', {
+    object,
+    facts: { reason: result.message },
+    advice: 'Check that this user may run commands (login shell, ForceCommand).',
+    cause: result,
+  })
+}
