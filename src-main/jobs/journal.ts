@@ -14,6 +14,9 @@ export interface JournalJob {
   readonly plan: Json
   readonly state: JobState
   readonly cancelRequested: boolean
+  /** Why it is undone, interrupted or in need of the operator. */
+  readonly error: WireError | undefined
+  readonly owner: JobOwner
   readonly steps: readonly JournalStep[]
 }
 
@@ -41,26 +44,50 @@ export interface NewJob {
   readonly owner: JobOwner
 }
 
-/** The durable record of jobs. Every method has committed (fsync) when it returns. */
+/** The state in which a job that is taken over goes on; `closed` ends it as it is. */
+export type TakeOverState = 'running' | 'undoing' | 'closed'
+
+/**
+ * The durable record of jobs. Every method but saveProgress and log has committed (fsync) when it returns; those two
+ * are on the disk at the latest with the next state. All throw not-found for an unknown job.
+ */
 export interface Journal {
-  /** Throws busy, naming the other job, when an open job holds one of the resources. */
+  /** In state running. Throws busy, naming the other job, when an open job holds one of the resources. */
   create(job: NewJob): void
   get(id: string): JournalJob
+  /** An error replaces the one on record; without one that stays. Final states free the job's resources. */
   setJobState(id: string, state: JobState, error?: WireError): void
+  /** The result is kept with `done` and forgotten with `undone`. */
   setStepState(id: string, stepId: string, state: StepState, result?: Json): void
-  /** Not durable at once; at most a few times a second. */
+  /** At most a few times a second. */
   saveProgress(id: string, progress: Progress): void
+  /** Long texts are cut in the middle; of very long logs the oldest entries go. */
   log(id: string, entry: JobLogEntry): void
+  /** Throws stale when the job has ended or needs the operator. */
   requestCancel(id: string): void
-  /** Takes an unfinished job over from an owner that is gone. Throws busy while `isAlive(owner)`. */
-  takeOver(id: string, owner: JobOwner, isAlive: (owner: JobOwner) => boolean): void
-  /** Jobs that are not done, undone or closed. */
+  /** Cheap: asked between steps and twice a second inside them. */
+  isCancelRequested(id: string): boolean
+  /**
+   * Makes `owner` the one who runs the job, in the state that `next` chooses from what is on record; what `next`
+   * throws is thrown and changes nothing. One transaction: of two who take a job over, the second finds the first as
+   * its owner. Throws busy while the job is running or undoing and `isAlive(its owner)`, stale when it has ended.
+   * `running` drops a request to cancel and the error on record.
+   */
+  takeOver(
+    id: string,
+    owner: JobOwner,
+    isAlive: (owner: JobOwner) => boolean,
+    next: (job: JournalJob) => TakeOverState,
+  ): JournalJob
+  /** Jobs that are not done, undone or closed; the oldest first. */
   listOpen(): {
     readonly id: string
     readonly kind: string
     readonly state: JobState
     readonly owner: JobOwner
   }[]
+  /** The newest first. */
   list(): Job[]
+  summary(id: string): Job
   details(id: string): JobDetails
 }

@@ -1,7 +1,8 @@
 import type { PlannedStep } from '#shared/domain/job.ts'
 import type { ByteProgress } from '#main/drivers/action.ts'
 
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+/** What JSON can hold. A member that is undefined is left out when it is written. */
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json | undefined }
 
 export interface StepContext {
   readonly signal: AbortSignal
@@ -26,6 +27,12 @@ export type Observation = 'present' | 'absent' | 'partial'
 export interface Step extends PlannedStep {
   /** Share of the job's progress; about the seconds it is expected to take. */
   readonly weight: number
+  /**
+   * Id of a later step that takes this effect away on purpose or vouches for it: a mount is settled by its unmount,
+   * a copy by the unmount after its verification. Once that step has begun, a resumed job no longer looks for the
+   * effect. Default: it is looked for, and applied again when it was lost, until the job has ended.
+   */
+  readonly settledBy?: string
   /** The result must be small: it goes into the journal. */
   apply(context: StepContext): Promise<Json | void>
   observe(context: StepContext): Promise<Observation>

@@ -1,0 +1,6 @@
+import type { Migration } from '../migrate.ts'
+import { inventoryMigration } from './0001-inventory.ts'
+import { jobsMigration } from './0002-jobs.ts'
+
+/** In ascending order of version; a released one is never changed. */
+export const migrations: readonly Migration[] = [inventoryMigration, jobsMigration]
