@@ -32,7 +32,7 @@ describe('parseXml', () => {
 
 describe('formatXml', () => {
   it('writes what parses to the same tree, also with markup in values', () => {
-    const text = `<a x='&lt;&apos;"&amp;&#10;'>\n  <b>1 &lt; 2 &amp; 3</b>\n  <q:c xmlns:q='urn:q'/>\n</a>`
+    const text = `<a x="&lt;'&quot;&amp;&#10;">\n  <b>1 &lt; 2 &amp; 3</b>\n  <q:c xmlns:q="urn:q"/>\n</a>`
     expect(formatXml(parse(text))).toBe(text)
     expect(formatXml(parse(formatXml(parse(text))))).toBe(text)
   })

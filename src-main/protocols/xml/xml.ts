@@ -144,18 +144,18 @@ const escapes: Record<string, string> = {
   '&': '&amp;',
   '<': '&lt;',
   '>': '&gt;',
-  "'": '&apos;',
+  '"': '&quot;',
   '\t': '&#9;',
   '\n': '&#10;',
   '\r': '&#13;',
 }
 const escapeText = (text: string): string => text.replace(/[&<>\r]/g, (character) => escapes[character] ?? '')
 const escapeAttribute = (text: string): string =>
-  text.replace(/[&<>'\t\n\r]/g, (character) => escapes[character] ?? '')
+  text.replace(/[&<>"\t\n\r]/g, (character) => escapes[character] ?? '')
 
-/** One element per line, two spaces per level, attributes in single quotes; text-only elements stay on their line. */
+/** One element per line, two spaces per level, attributes in double quotes; text-only elements stay on their line. */
 export function formatXml(element: XmlElement, indent = ''): string {
-  const attributes = [...element.attributes].map(([name, value]) => ` ${name}='${escapeAttribute(value)}'`).join('')
+  const attributes = [...element.attributes].map(([name, value]) => ` ${name}="${escapeAttribute(value)}"`).join('')
   const open = `${indent}<${element.name}${attributes}`
   const elements = elementsOf(element)
   if (elements.length === 0) {
