@@ -48,12 +48,16 @@ export type Vm = z.infer<typeof vmSchema>
 export const imageFormatSchema = z.enum(['raw', 'qcow2', 'vhd', 'vhdx', 'vmdk'])
 export type ImageFormat = z.infer<typeof imageFormatSchema>
 export const firmwareSchema = z.enum(['bios', 'uefi'])
+/** How a guest sees its disks when no configuration says it; sata works without drivers of the hypervisor. */
+export const diskBusSchema = z.enum(['virtio', 'sata'])
 
 /** What to run an image with that brings no configuration of its own. */
 export const imageHardwareSchema = z.object({
   memoryBytes: z.number().positive(),
   cpus: z.int().min(1).max(512),
   firmware: firmwareSchema.default('bios'),
+  /** Default: virtio. */
+  diskBus: diskBusSchema.optional(),
 })
 
 /** Where VM data comes from. `on: host` is read on the staging host, `on: console` on this computer. */
@@ -93,6 +97,7 @@ export const templateSchema = z.object({
     memoryBytes: z.number(),
     cpus: z.int(),
     firmware: firmwareSchema,
+    diskBus: diskBusSchema.optional(),
   }),
   configuration: vmConfigurationSchema,
   files: z.array(templateFileSchema).min(1),
