@@ -40,8 +40,10 @@ export interface PreparedUnit {
 }
 
 export interface AttachedLun {
-  /** Block device on the host: /dev/sdb, /dev/loop3. */
+  /** Block device on the host: /dev/sdb, /dev/loop3. Empty when `partial`. */
   readonly device: string
+  /** Something of it is there (a process, a session, a dead device) but not to be used: attach again or detach. */
+  readonly partial?: boolean
   /** Mount point if it is mounted now. */
   readonly mountedAt?: string
   readonly readOnly?: boolean

@@ -1,0 +1,40 @@
+import type { HostConfig } from '#shared/domain/compute.ts'
+import type { Shell } from '#main/transports/shell/shell.ts'
+import type { HostDriver } from '../contract.ts'
+import { createAttachments } from './attach.ts'
+import { createConversion } from './convert.ts'
+import { createCopies } from './copy.ts'
+import { createHashing } from './hash.ts'
+import { createLunRunner } from './lun-runner.ts'
+import { createMounts } from './mount.ts'
+import { createPreparation } from './prepare.ts'
+
+export type HostStorage = Pick<
+  HostDriver,
+  | 'attachLun'
+  | 'findAttached'
+  | 'detachLun'
+  | 'prepareUnit'
+  | 'writeHeader'
+  | 'mountUnit'
+  | 'unmountUnit'
+  | 'mountPointOf'
+  | 'copyFiles'
+  | 'receiveFile'
+  | 'syncUnit'
+  | 'hashFiles'
+  | 'convertImage'
+>
+
+/** The storage half of a Linux host: LUNs, units and files. Every effect is one script and one round trip. */
+export function createHostStorage(config: HostConfig, shell: Shell): HostStorage {
+  const runner = createLunRunner(config, shell)
+  return {
+    ...createAttachments(runner),
+    ...createPreparation(runner),
+    ...createMounts(runner),
+    ...createCopies(runner),
+    ...createHashing(config.name, shell),
+    ...createConversion(runner),
+  }
+}

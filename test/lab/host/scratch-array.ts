@@ -1,0 +1,112 @@
+import { execFile, spawn } from 'node:child_process'
+import { mkdir, mkdtemp, open, rm, truncate } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import type { LunAddress } from '#shared/domain/storage.ts'
+
+const execute = promisify(execFile)
+
+export interface ScratchArray {
+  /** A LUN over a sparse file, mapped to this initiator. `onFullVolume`: the volume under it has 64 MiB. */
+  newLun(sizeBytes: number, onFullVolume?: boolean): Promise<LunAddress>
+  backingOf(lun: LunAddress): string
+  /** Makes another LUN with this one's target name: same address, other serial, other content. */
+  replace(lun: LunAddress): Promise<void>
+  sessions(lun: LunAddress): Promise<number>
+  readonly directory: string
+  stop(): Promise<void>
+}
+
+interface Options {
+  /** Control port of the tgtd that is started; must be free. */
+  readonly controlPort: number
+  readonly port: number
+  /** host:port as the host reaches it, where that is not 127.0.0.1. */
+  readonly portal?: string
+  readonly initiator: string
+}
+
+/** A target daemon of its own over files of its own, so that tests of the host need no array. */
+export async function startScratchArray(options: Options): Promise<ScratchArray> {
+  const directory = await mkdtemp(join(tmpdir(), 'gantry-scratch-array-'))
+  const small = join(directory, 'small')
+  await mkdir(small)
+  await execute('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', small])
+  const portal = `127.0.0.1:${options.port}`
+  const daemon = spawn(
+    'tgtd',
+    ['-f', '-C', String(options.controlPort), '-t', '1', '--iscsi', `portal=${portal}`],
+    { stdio: 'ignore' },
+  )
+  const ended = new Promise((resolve) => daemon.once('exit', resolve))
+  const admin = async (...parameters: string[]): Promise<string> =>
+    (await execute('tgtadm', ['-C', String(options.controlPort), '--lld', 'iscsi', ...parameters])).stdout
+  const deadline = Date.now() + 10_000
+  for (;;)
+    try {
+      await admin('--op', 'show', '--mode', 'target')
+      break
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+    }
+
+  let count = 0
+  const prefix = process.pid.toString(16)
+  const luns = new Map<string, { tid: number; backing: string }>()
+
+  async function makeLun(tid: number, target: string, serial: string, naa: string, backing: string) {
+    const at = ['--tid', String(tid)]
+    await admin('--op', 'new', '--mode', 'target', ...at, '-T', target)
+    await admin('--op', 'new', '--mode', 'logicalunit', ...at, '--lun', '1', '-b', backing)
+    const identity = `scsi_id=${naa},scsi_sn=${serial},vendor_id=GANTRY,product_id=SCRATCH,thin_provisioning=1`
+    await admin('--op', 'update', '--mode', 'logicalunit', ...at, '--lun', '1', '--params', identity)
+    await admin('--op', 'bind', '--mode', 'target', ...at, '--initiator-name', options.initiator)
+  }
+
+  const getLun = (lun: LunAddress): { tid: number; backing: string } => {
+    const found = luns.get(lun.serial)
+    if (found === undefined) throw new Error(`no LUN ${lun.serial}`)
+    return found
+  }
+
+  return {
+    directory,
+    backingOf: (lun) => getLun(lun).backing,
+
+    async newLun(sizeBytes, onFullVolume = false) {
+      const tid = ++count
+      const name = `s${prefix}-${tid}`
+      const naa = `6${prefix.padStart(15, '0')}${tid.toString(16).padStart(16, '0')}`
+      const backing = join(onFullVolume ? small : directory, `${name}.img`)
+      await (await open(backing, 'wx')).close()
+      await truncate(backing, sizeBytes)
+      const lun = { name, target: `iqn.2026-11.gantry.scratch:${name}`, lun: 1, serial: `SN-${name}`, naa }
+      await makeLun(tid, lun.target, lun.serial, naa, backing)
+      luns.set(lun.serial, { tid, backing })
+      return { ...lun, portal: options.portal ?? portal }
+    },
+
+    async replace(lun) {
+      const { tid, backing } = getLun(lun)
+      await admin('--op', 'delete', '--force', '--mode', 'target', '--tid', String(tid))
+      const other = `${backing}.other`
+      await (await open(other, 'wx')).close()
+      await truncate(other, 64 << 20)
+      await makeLun(tid, lun.target, `${lun.serial.slice(0, 30)}-other`, lun.naa.replace(/.$/, 'f'), other)
+    },
+
+    async sessions(lun) {
+      const { tid } = getLun(lun)
+      const text = await admin('--op', 'show', '--mode', 'conn', '--tid', String(tid))
+      return text.split('\n').filter((line) => line.startsWith('Session:')).length
+    },
+
+    async stop() {
+      daemon.kill('SIGKILL') // it ignores SIGTERM
+      await ended
+      await execute('umount', [small])
+      await rm(directory, { recursive: true })
+    },
+  }
+}
