@@ -6,11 +6,13 @@ import type { Promised } from './array-driver.ts'
 
 export const objectPromises: readonly Promised[] = [
   {
-    name: 'probe tells who the array is, and all checks are good',
-    async keep({ driver, signal }) {
+    name: 'probe tells who the array is; all checks are good but those of the full volume',
+    async keep({ driver, bench, signal }) {
       const { identity, checks } = await driver.probe(signal)
       expect(Object.values(identity).every((value) => value !== '' && value !== 'unknown')).toBe(true)
-      expect(checks.filter((check) => !check.ok)).toEqual([])
+      const failed = checks.filter((check) => !check.ok)
+      expect(failed.filter(({ name }) => !name.endsWith(` ${bench.fullVolume}`))).toEqual([])
+      expect(failed.every(({ advice }) => advice !== undefined)).toBe(true)
       expect(checks.length).toBeGreaterThan(0)
     },
   },

@@ -15,7 +15,10 @@ export interface Session {
   logOut(): Promise<void>
 }
 
-/** Asks as this initiator through libiscsi. undefined: the target does not admit it. */
+/** What libiscsi says when the target does not admit the initiator, and when there is no such target (tgtd hangs up). */
+const refusals = /Target not found|iscsi_service_reconnect_if_loggedin/
+
+/** Asks as this initiator through libiscsi. undefined: the target does not admit it, or is not there. */
 export async function inquire(address: LunAddress, initiator: string): Promise<Inquiry | undefined> {
   const serial = await inquiryPage(address, initiator, 0x80)
   const ids = await inquiryPage(address, initiator, 0x83)
@@ -33,7 +36,7 @@ function inquiryPage(address: LunAddress, initiator: string, page: number): Prom
   return new Promise((resolve, reject) => {
     execFile('iscsi-inq', args, { encoding: 'latin1', timeout: 20_000 }, (error, stdout, stderr) => {
       if (error === null) resolve(stdout)
-      else if (/Target not found|Authorization failure/.test(stderr)) resolve(undefined)
+      else if (refusals.test(stderr)) resolve(undefined)
       else reject(new Error(`iscsi-inq: ${stderr}`, { cause: error }))
     })
   })

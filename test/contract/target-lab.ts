@@ -20,13 +20,15 @@ export interface TargetLab {
   readonly config: ArrayConfig
   readonly shell: Shell
   /** Kills tgtd, which forgets its LUNs, and starts it again. */
-  restartTarget(): Promise<void>
-  stopTarget(): Promise<void>
+  readonly restartTarget: () => Promise<void>
+  readonly stopTarget: () => Promise<void>
   /** Runs a script of the test's own and returns what it prints. */
-  exec(script: ShellScript): Promise<string>
+  readonly exec: (script: ShellScript) => Promise<string>
   /** Runs tgtadm on the control port of the lab. */
-  tgtadm(...args: string[]): Promise<string>
-  close(): Promise<void>
+  readonly tgtadm: (...args: string[]) => Promise<string>
+  /** Removes all LUNs and objects. */
+  readonly reset: () => Promise<void>
+  readonly close: () => Promise<void>
 }
 
 export const lunLimitOfLab = 4
@@ -111,7 +113,11 @@ export async function startTargetLab(): Promise<TargetLab> {
     await stopTarget()
     await startTarget()
   }
-  return { config, shell, restartTarget, stopTarget, exec, tgtadm, close }
+  const reset = async (): Promise<void> => {
+    await restartTarget()
+    await exec(sh`cd ${roomy} && rm -rf containers snapshots clones`)
+  }
+  return { config, shell, restartTarget, stopTarget, exec, tgtadm, reset, close }
 }
 
 async function answers(ask: () => Promise<unknown>): Promise<boolean> {

@@ -39,7 +39,10 @@ export function parseProbe(config: ArrayConfig, text: string): ArrayProbe {
 }
 
 function check(name: string, ok: boolean, detail: string): Check {
-  const advice = ok ? undefined : adviceFor.find(([pattern]) => pattern.test(name))?.[1]
+  const full = /No space left on device/.test(detail)
+    ? 'The volume is full: delete objects on it or enlarge it.'
+    : undefined
+  const advice = ok ? undefined : (full ?? adviceFor.find(([pattern]) => pattern.test(name))?.[1])
   return { name, ok, detail, ...(advice === undefined ? {} : { advice }) }
 }
 
