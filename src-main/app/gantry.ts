@@ -1,7 +1,9 @@
 import { join } from 'node:path'
 import type { ContractHandlers } from '#shared/contract/index.ts'
 import { createApi, type Api } from '#main/api/api.ts'
-import { createJobs } from '#main/jobs/jobs.ts'
+import { createEventHub } from '#main/api/event-hub.ts'
+import { createJobs, type RecoveredJob } from '#main/jobs/jobs.ts'
+import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
@@ -30,8 +32,8 @@ export interface GantryOptions {
 
 export interface Gantry {
   readonly api: Api
-  /** Finishes or undoes what a console that died has left, each job as its kind says. Returns the jobs' ids. */
-  recover(): Promise<string[]>
+  /** Finishes or undoes what a console that died has left, each job as its kind says: they have been started when it returns. */
+  recover(): RecoveredJob[]
   close(): Promise<void>
 }
 
@@ -43,6 +45,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     env,
     secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
   })
+  const events = createEventHub()
   const devices = createDevices(store, ssh)
   const records = inventoryRecords(store)
   const jobs = createJobs({
@@ -53,10 +56,12 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
       decommissionKind(devices, records),
       singleStepKind(devices, records),
     ],
+    owner: currentOwner(),
+    isAlive: isOwnerAlive,
     env,
     onEvent: (event) => {
-      api.emit(event.name, event.payload)
-      if (event.name === 'jobs.jobChanged') api.emit('inventory.inventoryChanged', {})
+      events.emit(event.name, event.payload)
+      if (event.name === 'jobs.jobChanged') events.emit('inventory.inventoryChanged', {})
     },
   })
   const context: ServiceContext = {
@@ -76,12 +81,11 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     ...createOperations(context),
     ...createJobHandlers(context),
   }
-  const api = createApi(handlers)
   return {
-    api,
+    api: createApi({ handlers, events }),
     recover: () => jobs.recover(),
     async close() {
-      await jobs.stop()
+      await jobs.stop('leave')
       await ssh.close()
       store.close()
     },

@@ -18,8 +18,7 @@ export function createContainers(context: ServiceContext): ContainerHandlers {
         array === undefined ? context.store.arrays.list().map(({ config }) => config.name) : [array]
       if (refresh) await Promise.all(arrays.map((name) => refreshContainers(context, name)))
       return context.store.containers
-        .list()
-        .filter((item) => arrays.includes(item.array) && (volume === undefined || item.volume === volume))
+        .list({ array, volume })
     },
     'inventory.showContainer': async ({ array: name, volume, container }) => {
       const array = context.devices.array(name)
@@ -53,17 +52,14 @@ function details(facts: ObjectFacts, unit: Unit): OutputOf<'inventory.showContai
 async function refreshContainers(context: ServiceContext, name: string): Promise<void> {
   const array = context.devices.array(name)
   const signal = AbortSignal.timeout(readTimeoutMs)
-  const found = await Promise.all(
+  await Promise.all(
     Object.keys(array.config.settings.volumes).map(async (volume) => {
       const objects = await array.listObjects(volume, signal)
-      return Promise.all(
-        objects
-          .filter(({ kind }) => kind === 'container')
-          .map((facts) => readContainer(array, facts, signal)),
-      )
+      const containers = objects.filter(({ kind }) => kind === 'container')
+      const read = await Promise.all(containers.map((facts) => readContainer(array, facts, signal)))
+      context.store.containers.replaceAll(name, volume, read)
     }),
   )
-  context.store.containers.replaceAll(name, found.flat())
 }
 
 async function readContainer(

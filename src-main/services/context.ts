@@ -21,10 +21,10 @@ export async function factsOfHost(
   name: string,
   signal: AbortSignal,
 ): Promise<HostFacts> {
-  const known = context.store.hosts.get(name).facts
+  const { config, facts: known } = context.store.hosts.get(name)
   if (known !== undefined) return known
   const { checks: _checks, ...facts } = await context.devices.host(name).probe(signal)
-  context.store.hosts.setFacts(name, facts, now())
+  context.store.hosts.put({ config, facts, learntAt: now() })
   return facts
 }
 

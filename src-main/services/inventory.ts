@@ -23,13 +23,12 @@ export function createInventory(context: ServiceContext, candidates: Candidates)
   const { store, devices } = context
   const signal = (): AbortSignal => AbortSignal.timeout(askTimeoutMs)
 
-  const learnArray = async (driver: ArrayDriver, add?: () => void): Promise<ArrayProbe> => {
+  const learnArray = async (driver: ArrayDriver): Promise<ArrayProbe> => {
     const probe = await driver.probe(signal())
     const failed = probe.checks.some(({ ok }) => !ok)
     const volumes = failed ? [] : await driver.listVolumes(signal())
     return store.transaction(() => {
-      add?.()
-      store.arrays.setIdentity(driver.config.name, probe.identity, now())
+      store.arrays.put({ config: driver.config, identity: probe.identity, learntAt: now() })
       if (!failed) store.volumes.replaceAll(driver.config.name, volumes)
       return probe
     })
@@ -37,14 +36,14 @@ export function createInventory(context: ServiceContext, candidates: Candidates)
   const learnHost = async (driver: HostDriver): Promise<HostProbe> => {
     const probe = await driver.probe(signal())
     const { checks: _checks, ...facts } = probe
-    store.hosts.setFacts(driver.config.name, facts, now())
+    store.hosts.put({ config: driver.config, facts, learntAt: now() })
     return probe
   }
 
   return {
     'inventory.addArray': async (config) => {
       if (store.arrays.find(config.name) !== undefined) throw alreadyThere('array', config.name)
-      return learnArray(candidates.array(config), () => store.arrays.put(config))
+      return learnArray(candidates.array(config))
     },
     'inventory.removeArray': async ({ name }) => {
       store.arrays.get(name)
@@ -56,14 +55,7 @@ export function createInventory(context: ServiceContext, candidates: Candidates)
       store.arrays.list().map((entry) => ({ ...entry, volumes: store.volumes.list(entry.config.name) })),
     'inventory.addHost': async (config) => {
       if (store.hosts.find(config.name) !== undefined) throw alreadyThere('host', config.name)
-      const driver = candidates.host(config)
-      const probe = await driver.probe(signal())
-      const { checks: _checks, ...facts } = probe
-      store.transaction(() => {
-        store.hosts.put(config)
-        store.hosts.setFacts(config.name, facts, now())
-      })
-      return probe
+      return learnHost(candidates.host(config))
     },
     'inventory.removeHost': async ({ name }) => {
       store.hosts.get(name)

@@ -4,13 +4,12 @@ import type { ServiceContext } from './context.ts'
 
 type JobHandlers = Pick<ContractHandlers, Extract<keyof ContractHandlers, `jobs.${string}`>>
 
-export function createJobHandlers({ jobs, store }: ServiceContext): JobHandlers {
+export function createJobHandlers({ jobs }: ServiceContext): JobHandlers {
   return {
-    'jobs.list': async () => store.journal.list(),
-    'jobs.get': async ({ jobId }) => store.journal.details(jobId),
+    'jobs.list': async () => jobs.list(),
+    'jobs.get': async ({ jobId }) => jobs.get(jobId),
     'jobs.resume': async ({ jobId }) => {
-      const job = store.journal.details(jobId)
-      if (job.afterRestart === 'undo')
+      if (jobs.get(jobId).afterRestart === 'undo')
         throw new AppError('bad-request', 'A job of this kind is not resumed, only undone', {
           object: `job ${jobId}`,
           advice: `gantry jobs undo ${jobId} removes what it made; then start it again.`,

@@ -19,20 +19,10 @@ export function createOperations(context: ServiceContext): OperationHandlers {
       (await work(context, operation)).map((item) => preview(context, item)),
     'operations.start': async (operation) => {
       const planned = await work(context, operation)
-      const jobIds: string[] = []
-      for (const restore of planned.filter(isRestore)) {
-        const id = context.jobs.start(restore.kind, restore.plan)
-        jobIds.push(id)
-        const state = await context.jobs.wait(id)
-        if (state !== 'done')
-          throw new AppError('device-rejected', 'The LUNs that the array has lost could not be made again', {
-            facts: { job: id },
-            advice: `gantry jobs show ${id} tells why. Nothing else was started.`,
-          })
-      }
-      for (const item of planned.filter((candidate) => !isRestore(candidate)))
-        jobIds.push(context.jobs.start(item.kind, item.plan))
-      return { jobIds }
+      const begin = ({ kind, plan }: PlannedWork): string => context.jobs.start(kind, plan).jobId
+      const restores = planned.filter(isRestore).map(begin)
+      for (const jobId of restores) await requireDone(context, jobId)
+      return { jobIds: [...restores, ...planned.filter((item) => !isRestore(item)).map(begin)] }
     },
   }
 }
@@ -40,6 +30,15 @@ export function createOperations(context: ServiceContext): OperationHandlers {
 /** Everything else on the array waits until its LUNs are back. */
 const isRestore = ({ kind, plan }: PlannedWork): boolean =>
   kind === 'single-step' && (plan as { step?: string }).step === 'restore-luns'
+
+async function requireDone(context: ServiceContext, jobId: string): Promise<void> {
+  const { state } = await context.jobs.wait(jobId)
+  if (state !== 'done')
+    throw new AppError('device-rejected', 'The LUNs that the array has lost could not be made again', {
+      facts: { job: jobId },
+      advice: `gantry jobs show ${jobId} tells why. Nothing else was started.`,
+    })
+}
 
 function work(context: ServiceContext, operation: Operation): Promise<PlannedWork[]> {
   const signal = AbortSignal.timeout(planTimeoutMs)
@@ -56,6 +55,6 @@ function work(context: ServiceContext, operation: Operation): Promise<PlannedWor
 }
 
 function preview(context: ServiceContext, item: PlannedWork): PlannedJob {
-  const { title, steps } = context.jobs.preview(item.kind, item.plan)
+  const { title, steps } = context.jobs.plan(item.kind, item.plan)
   return { title, steps, warnings: [...item.warnings], bytesToMove: item.bytesToMove }
 }

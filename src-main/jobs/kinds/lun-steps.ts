@@ -4,7 +4,7 @@ import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { Observation, Step } from '../step.ts'
 import { deviceStep } from './device-step.ts'
-import type { InventoryRecords } from './records.ts'
+import type { InventoryRecords, LunRecord } from './records.ts'
 
 export const arrayTarget = (array: ArrayDriver): string => `array ${array.config.name}`
 export const hostTarget = (host: HostDriver): string => `host ${host.config.name}`
@@ -63,6 +63,13 @@ export function bringOnlineSteps(context: LunSteps): Step[] {
   const { array, host, records, lun, backing, osType, initiator } = context
   const identity = { name: lun.name, target: lun.target, lun: lun.lun, serial: lun.serial, naa: lun.naa }
   const spec: CreateLun = { ...identity, backing, osType }
+  const record = (initiators: string[]): LunRecord => ({
+    array: array.config.name,
+    identity,
+    backing,
+    osType,
+    initiators,
+  })
   return [
     deviceStep({
       id: 'create-lun',
@@ -73,8 +80,8 @@ export function bringOnlineSteps(context: LunSteps): Step[] {
       undo: array.deleteLun(identity),
       observe: async (signal) =>
         (await array.findLun(identity, signal)) === undefined ? 'absent' : 'present',
-      recorded: () => records.putLun({ array: array.config.name, lun: spec, initiators: [] }),
-      forgotten: () => records.deleteLun(array.config.name, lun.serial),
+      recorded: () => records.putLun(record([])),
+      forgotten: () => records.deleteLun(array.config.name, lun.name),
     }),
     deviceStep({
       id: 'map-lun',
@@ -87,7 +94,7 @@ export function bringOnlineSteps(context: LunSteps): Step[] {
         const found = await array.findLun(identity, signal)
         return found?.mappedTo.includes(initiator) === true ? 'present' : 'absent'
       },
-      recorded: () => records.putLun({ array: array.config.name, lun: spec, initiators: [initiator] }),
+      recorded: () => records.putLun(record([initiator])),
     }),
     deviceStep({
       id: 'attach',
@@ -142,7 +149,7 @@ export function takeOfflineSteps(context: Omit<LunSteps, 'osType'>): Step[] {
       action: array.deleteLun(identity),
       observe: async (signal) =>
         (await array.findLun(identity, signal)) === undefined ? 'present' : 'absent',
-      recorded: () => records.deleteLun(array.config.name, lun.serial),
+      recorded: () => records.deleteLun(array.config.name, lun.name),
     }),
   ]
 }

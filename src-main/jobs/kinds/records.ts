@@ -1,12 +1,13 @@
 import type { Deployment, Template } from '#shared/domain/compute.ts'
-import type { Container } from '#shared/domain/storage.ts'
-import type { CreateLun } from '#main/drivers/arrays/contract.ts'
+import type { Container, LunIdentity, ObjectRef, OsType } from '#shared/domain/storage.ts'
 
 /** A LUN that Gantry has made and to whom it is mapped: what is needed to make it again. */
 export interface LunRecord {
-  readonly array: string
-  readonly lun: CreateLun
-  readonly initiators: readonly string[]
+  array: string
+  identity: LunIdentity
+  backing: ObjectRef
+  osType: OsType
+  initiators: string[]
 }
 
 /** What jobs write into the inventory. Every method commits; deleting what is not there succeeds. */
@@ -14,11 +15,11 @@ export interface InventoryRecords {
   putContainer(container: Container): void
   deleteContainer(array: string, volume: string, name: string): void
   putLun(record: LunRecord): void
-  deleteLun(array: string, serial: string): void
+  deleteLun(array: string, name: string): void
   /** A LUN that is not in the inventory is left alone: it is not ours to restore. */
-  addInitiator(array: string, serial: string, initiator: string): void
-  removeInitiator(array: string, serial: string, initiator: string): void
+  addInitiator(array: string, lun: string, initiator: string): void
+  removeInitiator(array: string, lun: string, initiator: string): void
   putDeployment(deployment: Deployment): void
   deleteDeployment(name: string): void
-  putTemplate(template: Template): void
+  putTemplate(host: string, template: Template): void
 }

@@ -72,8 +72,8 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
         undo: array.deleteLun(plan.lun),
         observe: async (signal) =>
           (await array.findLun(plan.lun, signal)) === undefined ? 'absent' : 'present',
-        recorded: () => records.putLun({ array: plan.array, lun: plan.lun, initiators: [] }),
-        forgotten: () => records.deleteLun(plan.array, plan.lun.serial),
+        recorded: () => records.putLun(recordOf(plan.array, plan.lun)),
+        forgotten: () => records.deleteLun(plan.array, plan.lun.name),
       })
     case 'map-lun':
       return deviceStep({
@@ -85,8 +85,8 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
           (await array.findLun(plan.identity, signal))?.mappedTo.includes(plan.initiator) === true
             ? 'present'
             : 'absent',
-        recorded: () => records.addInitiator(plan.array, plan.identity.serial, plan.initiator),
-        forgotten: () => records.removeInitiator(plan.array, plan.identity.serial, plan.initiator),
+        recorded: () => records.addInitiator(plan.array, plan.identity.name, plan.initiator),
+        forgotten: () => records.removeInitiator(plan.array, plan.identity.name, plan.initiator),
       })
     case 'unmap-lun':
       return deviceStep({
@@ -97,7 +97,7 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
           (await array.findLun(plan.identity, signal))?.mappedTo.includes(plan.initiator) === true
             ? 'absent'
             : 'present',
-        recorded: () => records.removeInitiator(plan.array, plan.identity.serial, plan.initiator),
+        recorded: () => records.removeInitiator(plan.array, plan.identity.name, plan.initiator),
       })
     case 'destroy-lun':
       return deviceStep({
@@ -106,7 +106,7 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
         action: array.deleteLun(plan.identity),
         observe: async (signal) =>
           (await array.findLun(plan.identity, signal)) === undefined ? 'present' : 'absent',
-        recorded: () => records.deleteLun(plan.array, plan.identity.serial),
+        recorded: () => records.deleteLun(plan.array, plan.identity.name),
       })
     case 'restore-luns': {
       if (array.restoreLuns === undefined)
@@ -116,9 +116,22 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
       return deviceStep({
         ...common,
         title: `Make ${plan.luns.length} lost LUN(s) again with their maps`,
-        action: array.restoreLuns(plan.luns),
+        action: array.restoreLuns(
+          plan.luns.map(({ identity, backing, osType, initiators }) => ({
+            lun: { ...identity, backing, osType },
+            initiators,
+          })),
+        ),
         observe: async () => 'absent',
       })
     }
   }
 }
+
+const recordOf = (array: string, { backing, osType, ...identity }: CreateLun): LunRecord => ({
+  array,
+  identity,
+  backing,
+  osType,
+  initiators: [],
+})

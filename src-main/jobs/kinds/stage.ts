@@ -105,7 +105,7 @@ export function stageKind({ devices, records, openTemplateFile }: StageDependenc
           'record',
           `Record container ${plan.container.name} in the inventory`,
           () => {
-            records.putTemplate(plan.template)
+            records.putTemplate(plan.host, plan.template)
             records.putContainer({
               array: plan.array,
               volume: plan.container.volume,

@@ -14,7 +14,7 @@ export function restoreLostLuns(
 ): PlannedWork[] {
   if (context.devices.array(array).restoreLuns === undefined) return []
   const serials = new Set(present.map(({ serial }) => serial))
-  const lost = context.store.luns.list(array).filter(({ lun }) => !serials.has(lun.serial))
+  const lost = context.store.luns.list(array).filter(({ identity }) => !serials.has(identity.serial))
   if (lost.length === 0) return []
   const plan: SingleStepPlan = { step: 'restore-luns', array, luns: [...lost] }
   return [

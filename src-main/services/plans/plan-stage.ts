@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { OperationOf } from '#shared/contract/operations.ts'
 import { containerSize } from '#shared/domain/container-size.ts'
+import { grownImageBytes, roomFor } from '#shared/domain/image-growth.ts'
 import type { Template, TemplateFile } from '#shared/domain/compute.ts'
 import type { ObjectRef, Volume } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
@@ -75,9 +76,9 @@ function stagedFile(source: TemplateFile): StagedFile {
 
 function sizeOf(input: Input, template: Template, alignmentBytes: number): number {
   const files = template.files.flatMap((file) => {
-    const grows = file.disk === undefined ? {} : { growsToBytes: file.disk.virtualSizeBytes }
-    const kept = { sizeBytes: file.sizeBytes, ...grows }
-    return stagedFile(file).converted ? [{ sizeBytes: file.sizeBytes }, kept] : [kept]
+    if (!stagedFile(file).converted || file.disk === undefined) return [roomFor(file)]
+    const { virtualSizeBytes } = file.disk
+    return [{ sizeBytes: file.sizeBytes }, { sizeBytes: grownImageBytes('qcow2', virtualSizeBytes) }]
   })
   const computed = containerSize({
     files: [...files, { sizeBytes: template.configuration.text.length }],

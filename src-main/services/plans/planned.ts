@@ -1,7 +1,7 @@
 /** A job that is worked out but not committed: what `jobs.start` takes, and what the user should know before. */
 export interface PlannedWork {
   readonly kind: string
-  readonly plan: unknown
+  readonly plan: object
   readonly warnings: readonly string[]
   readonly bytesToMove: number
 }

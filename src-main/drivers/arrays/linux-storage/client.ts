@@ -1,0 +1,258 @@
+import type { ArrayConfig, ObjectRef } from '#shared/domain/storage.ts'
+import { lines, raw, sh } from '#main/transports/shell/script.ts'
+import type { ShellScript } from '#main/transports/shell/script.ts'
+import { refuseFunction, refusals } from './errors.ts'
+import {
+  extensions,
+  folderOf,
+  folders,
+  markExtension,
+  objectPath,
+  temporaryPath,
+  volumePath,
+} from './layout.ts'
+import type { TargetServer } from './target-server.ts'
+
+/**
+ * The requests about objects and volumes, as scripts. What they rely on: `ln` fails when the name exists (so a mark
+ * or an object is published whole, by one console alone), and the journal of the file system keeps the order of
+ * changes to directories (so the mark is never younger than the object).
+ */
+export interface StorageClient {
+  createObject(ref: ObjectRef, sizeBytes: number, mark: string): ShellScript
+  copyObject(from: ObjectRef, to: ObjectRef, mark: string): ShellScript
+  deleteObject(ref: ObjectRef, mark: string): ShellScript
+  /** Prints lines for parse-objects.ts. */
+  listObjects(volume: string): ShellScript
+  findObject(ref: ObjectRef): ShellScript
+  readObject(ref: ObjectRef, offset: number, lengthBytes: number): ShellScript
+  hashObject(ref: ObjectRef): ShellScript
+  /** Prints lines for parse-volumes.ts. */
+  listVolumes(): ShellScript
+  /** Prints lines for parse-probe.ts; ends with 0 also when checks fail. */
+  probe(): ShellScript
+}
+
+export function createStorageClient(config: ArrayConfig, targets: TargetServer): StorageClient {
+  const enter = (volume: string): ShellScript => {
+    const path = volumePath(config, volume)
+    return lines(
+      sh`set -eu`,
+      refuseFunction,
+      sh`[ -d ${path} ] || refuse ${refusals.noVolume} ${`${path} is no directory`}`,
+      sh`cd ${path}`,
+    )
+  }
+  const existing = (ref: ObjectRef): ShellScript =>
+    lines(
+      enter(ref.volume),
+      sh`[ -f ${objectPath(ref)} ] || refuse ${refusals.notFound} ${`${objectPath(ref)} is not there`}`,
+    )
+  const volumes = Object.keys(config.settings.volumes).map((name) => ({
+    name,
+    path: volumePath(config, name),
+  }))
+
+  return {
+    createObject: (ref, sizeBytes, mark) =>
+      lines(enter(ref.volume), publish(ref, mark, sh`truncate -s ${sizeBytes} "$temporary"`, sizeBytes)),
+
+    copyObject: (from, to, mark) =>
+      lines(
+        existing(from),
+        publish(
+          to,
+          mark,
+          lines(
+            sh`cp --reflink=always -- ${objectPath(from)} "$temporary"`,
+            sh`chmod ${to.kind === 'snapshot' ? '0444' : '0600'} "$temporary"`,
+          ),
+        ),
+      ),
+
+    deleteObject: (ref, mark) =>
+      lines(
+        enter(ref.volume),
+        targets.functions,
+        sh`object=${objectPath(ref)} temporary=${temporaryPath(ref, mark)}`,
+        readMark,
+        sh`rm -f -- "$temporary" "$temporary".mark`,
+        sh`[ "$holder" = ${mark} ] || exit 0`,
+        sh`lock_luns`,
+        sh`backings=$(list_backings)`,
+        sh`while IFS= read -r path; do
+  if [ "$path" -ef "$object" ]; then refuse ${refusals.backsLun} "a LUN is made from $path"; fi
+done <<END
+$backings
+END`,
+        sh`rm -f -- "$object"`,
+        sh`rm -f -- "$object"${markExtension}`,
+        sh`sync ${folderOf(ref)}`,
+      ),
+
+    listObjects: (volume) =>
+      lines(
+        enter(volume),
+        sh`set --`,
+        sh`for folder in ${folders}; do [ ! -d "$folder" ] || set -- "$@" "$folder"; done`,
+        sh`[ $# -gt 0 ] || exit 0`,
+        describeFiles(
+          sh`find "$@" -maxdepth 1 -ignore_readdir_race -type f ! -name '.*'`,
+          extensions.map((extension) => `*${extension}`),
+        ),
+      ),
+
+    findObject: (ref) =>
+      lines(
+        enter(ref.volume),
+        sh`[ -d ${folderOf(ref)} ] || exit 0`,
+        describeFiles(sh`find ${folderOf(ref)} -maxdepth 1 -ignore_readdir_race -type f`, [
+          objectPath(ref).slice(folderOf(ref).length + 1),
+        ]),
+      ),
+
+    readObject: (ref, offset, lengthBytes) =>
+      lines(
+        existing(ref),
+        sh`dd if=${objectPath(ref)} bs=1M iflag=skip_bytes,count_bytes,fullblock skip=${offset} count=${lengthBytes} status=none`,
+      ),
+
+    // openssl uses the SHA instructions of the processor, which sha256sum of coreutils 9.1 does not.
+    hashObject: (ref) =>
+      lines(
+        existing(ref),
+        sh`if command -v openssl >/dev/null; then exec openssl dgst -sha256 -r ${objectPath(ref)}; fi`,
+        sh`exec sha256sum ${objectPath(ref)}`,
+      ),
+
+    listVolumes: () =>
+      lines(
+        sh`set -eu`,
+        refuseFunction,
+        targets.functions,
+        canReflink,
+        sh`backings=$(list_backings)`,
+        sh`measure() {
+  [ -d "$2" ] || refuse ${refusals.noVolume} "$2 is no directory"
+  real=$(realpath "$2") count=0
+  while IFS= read -r path; do
+    case $path in "$real"/*) count=$((count + 1)) ;; esac
+  done <<END
+$backings
+END
+  if can_reflink "$2" >/dev/null 2>&1; then reflink=yes; else reflink=no; fi
+  printf 'volume %s %s %s %s\\n' "$1" "$count" "$reflink" "$(df -B1 --output=fstype,size,used,avail -- "$2" | tail -n 1)"
+}`,
+        ...volumes.map(({ name, path }) => sh`measure ${name} ${path}`),
+      ),
+
+    probe: () =>
+      lines(
+        refuseFunction,
+        canReflink,
+        sh`check() {
+  name=$1
+  shift
+  if detail=$("$@" 2>&1); then state=ok; else state=bad; fi
+  printf 'check\\t%s\\t%s\\t%s\\n' "$name" "$state" "$(printf '%s' "$detail" | tr '\\n\\t' '  ')"
+}
+is_root() { id -un; [ "$(id -u)" -eq 0 ]; }
+is_volume() { [ -d "$1" ] && df -h --output=fstype,avail,target -- "$1" | tail -n 1; }
+has_hash() { command -v openssl || command -v sha256sum; }`,
+        sh`printf 'serial\\t%s\\n' "$(cat /etc/machine-id 2>/dev/null || uname -n)"`,
+        sh`check root is_root`,
+        sh`for tool in flock awk xargs realpath; do check "$tool" command -v "$tool"; done`,
+        sh`check hash has_hash`,
+        sh`check filefrag command -v filefrag`,
+        targets.probe,
+        ...volumes.map(({ name, path }) =>
+          lines(
+            sh`check ${`volume ${name}`} is_volume ${path}`,
+            sh`check ${`reflink ${name}`} can_reflink ${path}`,
+          ),
+        ),
+        sh`exit 0`,
+      ),
+  }
+}
+
+/** Sets holder: the job whose mark is on $object; empty when there is none. */
+const readMark = lines(
+  sh`holder=`,
+  sh`[ ! -e "$object"${markExtension} ] || holder=$(sed -n 's/^job=//p' "$object"${markExtension})`,
+)
+
+/**
+ * Publishes the mark, then the object that `make` makes at $temporary. A mark of the same job is from a run that was
+ * cut off: that run is brought to its end. What a failed run has made, it removes.
+ */
+function publish(ref: ObjectRef, mark: string, make: ShellScript, sizeBytes?: number): ShellScript {
+  const sameSize =
+    sizeBytes === undefined
+      ? sh`:`
+      : sh`[ "$(stat -c %s "$object")" = ${sizeBytes} ] || refuse ${refusals.taken} 'it has another size'`
+  return lines(
+    sh`umask 077`,
+    sh`mkdir -p ${folderOf(ref)}`,
+    sh`object=${objectPath(ref)} temporary=${temporaryPath(ref, mark)} fresh=`,
+    readMark,
+    sh`if [ "$holder" = ${mark} ] && [ -e "$object" ]; then`,
+    sameSize,
+    sh`sync "$object" ${folderOf(ref)}
+  exit 0
+fi`,
+    sh`[ -z "$holder" ] || [ "$holder" = ${mark} ] || refuse ${refusals.taken} "job $holder has made $object"`,
+    sh`[ ! -e "$object" ] || refuse ${refusals.taken} "$object is there and bears no mark"`,
+    sh`clean_up() {
+  rm -f -- "$temporary" "$temporary".mark
+  [ -z "$fresh" ] || rm -f -- "$object"${markExtension}
+}`,
+    sh`trap clean_up EXIT`,
+    sh`trap 'exit 1' HUP INT TERM`,
+    sh`publish() { ln -T -- "$1" "$2" || { [ ! -e "$2" ] || refuse ${refusals.taken} "$2 is there"; exit 1; }; }`,
+    sh`if [ -z "$holder" ]; then
+  printf 'job=%s\\ncreated=%s\\n' ${mark} "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$temporary".mark
+  sync "$temporary".mark
+  publish "$temporary".mark "$object"${markExtension}
+  fresh=yes
+fi`,
+    sh`rm -f -- "$temporary"`,
+    make,
+    sh`publish "$temporary" "$object"`,
+    sh`fresh=`,
+    sh`rm -f -- "$temporary" "$temporary".mark`,
+    sh`sync "$object" ${folderOf(ref)}`,
+  )
+}
+
+/**
+ * Prints of the files that `find` finds under these names: `file SIZE BLOCKS PATH` (blocks of 512 bytes), of their
+ * marks `mark PATH:job=JOB`, and `unique BYTES PATH` where filefrag can tell which extents other files share.
+ */
+function describeFiles(find: ShellScript, names: readonly string[]): ShellScript {
+  const either = (patterns: readonly string[]): ShellScript =>
+    lines(
+      sh`\\( -name ${patterns[0] ?? ''}`,
+      ...patterns.slice(1).map((name) => sh`-o -name ${name}`),
+      sh`\\)`,
+    ).replaceAll('\n', ' ') as ShellScript
+  const objects = raw(either(names))
+  const marks = raw(either(names.map((name) => `${name}${markExtension}`)))
+  return lines(
+    sh`${raw(find)} ${objects} -printf 'file %s %b %p\\n'`,
+    // grep -s: an object that another console deletes meanwhile is no error.
+    sh`${raw(find)} ${marks} -exec grep -sH '^job=' {} + | sed 's/^/mark /'`,
+    sh`command -v filefrag >/dev/null || exit 0`,
+    sh`${raw(find)} ${objects} -exec filefrag -v {} + 2>/dev/null | awk '
+  /^File size of / { path = $4; block = $(NF - 1); unique = 0 }
+  /^ *[0-9]+:/ && !/shared/ { split($0, field, ":"); unique += field[4] * block }
+  /extents? found$/ { printf "unique %.0f %s\\n", unique, path }'`,
+  )
+}
+
+/** `can_reflink FOLDER`: whether a file in it can share blocks, by trying it. */
+const canReflink = sh`can_reflink() (
+  probe=$1/.gantry-probe.$$
+  trap 'rm -f -- "$probe" "$probe".copy' EXIT
+  touch -- "$probe" && cp --reflink=always -- "$probe" "$probe".copy && echo 'files share blocks'
+)`

@@ -1,0 +1,57 @@
+import type { ObjectRef } from '#shared/domain/storage.ts'
+import { createLinuxStorageArray } from '#main/drivers/arrays/linux-storage/driver.ts'
+import { objectPath, volumePath } from '#main/drivers/arrays/linux-storage/layout.ts'
+import { sh } from '#main/transports/shell/script.ts'
+import type { Shell } from '#main/transports/shell/shell.ts'
+import type { ArrayBench } from './array-bench.ts'
+import { inquire, logIn } from './iscsi-initiator.ts'
+import { startTargetLab } from './target-lab.ts'
+import type { TargetLab } from './target-lab.ts'
+
+/** A bench on an array of its own; `shellFor` gives each console its way to it (default: on this computer). */
+export async function startLinuxStorageBench(
+  shellFor: (lab: TargetLab) => Shell = (lab) => lab.shell,
+): Promise<{ bench: ArrayBench; lab: TargetLab; close(): Promise<void> }> {
+  const lab = await startTargetLab()
+  const { config, exec, tgtadm } = lab
+  const path = (ref: ObjectRef): string => `${volumePath(config, ref.volume)}/${objectPath(ref)}`
+  const folder = (ref: ObjectRef): string => path(ref).slice(0, path(ref).lastIndexOf('/'))
+  const tidOf = async (target: string): Promise<string> => {
+    const heads = (await tgtadm('--op', 'show', '--mode', 'target')).matchAll(/^Target (\d+): (.*)$/gm)
+    return [...heads].find((head) => head[2] === target)?.[1] ?? '900'
+  }
+  const bench: ArrayBench = {
+    driver: createLinuxStorageArray(config, shellFor(lab)),
+    other: createLinuxStorageArray(config, shellFor(lab)),
+    volume: 'roomy',
+    fullVolume: 'full',
+    async writeObject(ref, offset, bytes) {
+      await lab.shell.run(
+        sh`dd of=${path(ref)} bs=1M iflag=fullblock oflag=seek_bytes seek=${offset} conv=notrunc,fsync status=none`,
+        { signal: new AbortController().signal, stdin: bytes },
+      )
+    },
+    async placeForeignObject(ref) {
+      await exec(sh`mkdir -p ${folder(ref)} && truncate -s 1M ${path(ref)}`)
+    },
+    async removeForeignObject(ref) {
+      await exec(sh`rm ${path(ref)}`)
+    },
+    async placeMarkOnly(ref, mark) {
+      await exec(sh`mkdir -p ${folder(ref)} && echo ${`job=${mark}`} > ${`${path(ref)}.gantry`}`)
+    },
+    async changeSerial({ target }, serial) {
+      const lun = ['--tid', await tidOf(target), '--lun', '1']
+      await tgtadm('--op', 'update', '--mode', 'logicalunit', ...lun, '--params', `scsi_sn=${serial}`)
+    },
+    async placeHalfMadeLun({ target, backing }) {
+      await tgtadm('--op', 'new', '--mode', 'target', '--tid', '900', '-T', target)
+      const lun = ['--tid', '900', '--lun', '1', '--backing-store', path(backing)]
+      await tgtadm('--op', 'new', '--mode', 'logicalunit', ...lun)
+    },
+    loseLuns: lab.restartTarget,
+    inquire,
+    logIn,
+  }
+  return { bench, lab, close: lab.close }
+}

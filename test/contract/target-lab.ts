@@ -1,0 +1,147 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { ArrayConfig } from '#shared/domain/storage.ts'
+import { MiB } from '#shared/units/bytes.ts'
+import { sh } from '#main/transports/shell/script.ts'
+import type { ShellScript } from '#main/transports/shell/script.ts'
+import { stdoutText } from '#main/transports/shell/shell.ts'
+import type { Shell } from '#main/transports/shell/shell.ts'
+import { createLocalShell } from './local-shell.ts'
+
+/** A real array of its own on this computer: two XFS volumes on loop devices and a tgtd. Needs root. */
+export interface TargetLab {
+  readonly config: ArrayConfig
+  readonly shell: Shell
+  /** Kills tgtd, which forgets its LUNs, and starts it again. */
+  readonly restartTarget: () => Promise<void>
+  readonly stopTarget: () => Promise<void>
+  /** Runs a script of the test's own and returns what it prints. */
+  readonly exec: (script: ShellScript) => Promise<string>
+  /** Runs tgtadm on the control port of the lab. */
+  readonly tgtadm: (...args: string[]) => Promise<string>
+  /** Removes all LUNs and objects. */
+  readonly reset: () => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+export const lunLimitOfLab = 4
+
+export async function startTargetLab(): Promise<TargetLab> {
+  const folder = mkdtempSync(join(tmpdir(), 'gantry-array-'))
+  const shell = createLocalShell('array lab-array')
+  const exec = async (script: ShellScript): Promise<string> =>
+    stdoutText(await shell.run(script, { signal: new AbortController().signal }))
+  const controlPort = freeControlPort()
+  const port = await freePort()
+  // Names that a script without quoting would break on.
+  const roomy = join(folder, `roomy 'volume' $1`)
+  const full = join(folder, 'full')
+  const tgtadm = (...args: string[]): Promise<string> =>
+    exec(sh`tgtadm -C ${controlPort} --lld iscsi ${args}`)
+
+  let tgtd: ChildProcess | undefined
+  const startTarget = async (): Promise<void> => {
+    const child = spawn(
+      'tgtd',
+      ['-f', '-C', String(controlPort), '-t', '1', '--iscsi', `portal=127.0.0.1:${port}`],
+      {
+        stdio: 'ignore',
+      },
+    )
+    tgtd = child
+    while (!(await answers(() => tgtadm('--op', 'show', '--mode', 'system')))) {
+      if (child.exitCode !== null) throw new Error(`tgtd ended with ${child.exitCode}`)
+      await delay(10)
+    }
+  }
+  // tgtd ignores SIGTERM.
+  const stopTarget = async (): Promise<void> => {
+    if (tgtd === undefined) return
+    const ended = once(tgtd, 'exit')
+    tgtd.kill('SIGKILL')
+    await ended
+    tgtd = undefined
+  }
+  const mounted: string[] = []
+  const close = async (): Promise<void> => {
+    await stopTarget()
+    for (const path of mounted) await exec(sh`umount ${path}`)
+    rmSync(folder, { recursive: true })
+    rmSync(`/var/run/tgtd/socket.${controlPort}`, { force: true })
+    rmSync(`/var/run/tgtd/socket.${controlPort}.lock`, { force: true })
+  }
+
+  try {
+    for (const [path, bytes] of [
+      [roomy, 1024 * MiB],
+      [full, 300 * MiB],
+    ] as const) {
+      writeFileSync(`${path}.img`, '')
+      truncateSync(`${path}.img`, bytes)
+      mkdirSync(path)
+      await exec(sh`mkfs.xfs -q -m reflink=1 ${`${path}.img`} && mount -o loop ${`${path}.img`} ${path}`)
+      mounted.push(path)
+    }
+    await exec(
+      sh`cd ${full} && for size in 1M 4k; do dd if=/dev/zero of=fill.$size bs=$size status=none 2>/dev/null || sync .; done`,
+    )
+    await startTarget()
+  } catch (error) {
+    await close()
+    throw error
+  }
+  const config: ArrayConfig = {
+    name: 'lab-array',
+    driver: 'linux-storage',
+    connection: { host: 'localhost' },
+    settings: {
+      volumes: { roomy, full },
+      portal: `127.0.0.1:${port}`,
+      tgtControlPort: controlPort,
+      iqnPrefix: 'iqn.2026-11.gantry.array',
+      lunLimitPerVolume: lunLimitOfLab,
+    },
+  }
+  const restartTarget = async (): Promise<void> => {
+    await stopTarget()
+    await startTarget()
+  }
+  const reset = async (): Promise<void> => {
+    await restartTarget()
+    await exec(sh`cd ${roomy} && rm -rf containers snapshots clones`)
+  }
+  return { config, shell, restartTarget, stopTarget, exec, tgtadm, reset, close }
+}
+
+async function answers(ask: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await ask()
+    return true
+  } catch {
+    return false
+  }
+}
+
+function freeControlPort(): number {
+  for (;;) {
+    const port = 1024 + Math.floor(Math.random() * 31_000)
+    if (!existsSync(`/var/run/tgtd/socket.${port}`)) return port
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
