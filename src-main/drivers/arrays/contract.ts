@@ -60,9 +60,12 @@ export interface ArrayDriver {
   listObjects(volume: string, signal: AbortSignal): Promise<ObjectFacts[]>
   /** undefined: neither the object nor its mark is there. Allocated 0 and size 0 when only the mark is there. */
   findObject(ref: ObjectRef, signal: AbortSignal): Promise<ObjectFacts | undefined>
-  /** An empty, sparse object. Fails with busy when the name is taken, also when taken by another console just now. */
+  /**
+   * An empty, sparse object. Fails with busy when the name is taken, also when taken by another console just now.
+   * Again with the same mark and size it succeeds, and brings a run that was cut off to its end; so do copies.
+   */
   createObject(spec: CreateObject): Action
-  /** Removes object and mark if the mark is the given one. Refuses (busy) while a LUN is made from it. */
+  /** Removes object and mark if the mark is the given one, else nothing. Refuses (busy) while a LUN is made from it. */
   deleteObject(ref: ObjectRef, mark: string): Action
   /** Bytes of the object; short at its end. */
   readObject(ref: ObjectRef, offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array>
@@ -75,14 +78,17 @@ export interface ArrayDriver {
   readonly cloneObject?: (spec: CopyObject) => Action
 
   listLuns(signal: AbortSignal): Promise<LunFacts[]>
-  /** By target name and serial: a LUN of that target name with another serial is not ours and throws busy. */
+  /**
+   * By target name and serial: a LUN of that target name with another serial is not ours and throws busy.
+   * Size 0: its making was cut off; createLun brings it to its end, deleteLun removes it.
+   */
   findLun(identity: LunIdentity, signal: AbortSignal): Promise<LunFacts | undefined>
   /**
    * File-to-LUN conversion, mapped to nobody. Running it again for the same identity and backing succeeds.
    * Refuses at the LUN limit of the volume (device-rejected) and when the backing already is under another LUN (busy).
    */
   createLun(spec: CreateLun): Action
-  /** Masks the LUN to this initiator name alone; again is no error. */
+  /** Masks the LUN to this initiator name alone; again is no error. Fails with busy while another one has a map. */
   mapLun(identity: LunIdentity, initiator: string): Action
   /** Removes the map; not there is no error. Sessions that exist are not ended. */
   unmapLun(identity: LunIdentity, initiator: string): Action

@@ -163,7 +163,9 @@ export function createLinuxStorageArray(config: ArrayConfig, shell: Shell): Arra
     cloneObject: copyObject,
 
     async listLuns(signal) {
-      return targets.parseLuns(stdoutText(await run(targets.showLuns(), array, { signal }))).map(factsOf)
+      const luns = targets.parseLuns(stdoutText(await run(targets.showLuns(), array, { signal })))
+      // A target without a LUN is none yet.
+      return luns.filter(({ backingPath }) => backingPath !== '').map(factsOf)
     },
 
     async findLun(identity, signal) {

@@ -13,6 +13,7 @@ const adviceFor: readonly (readonly [RegExp, string])[] = [
   [/^reflink /, 'Use a volume on XFS (made with reflink=1) or Btrfs that can be written to.'],
   [/^path /, 'Use a path without a comma: tgtadm cannot serve files under it.'],
   [/^hash$/, 'Install openssl or coreutils on the array.'],
+  [/^(flock|awk|xargs|realpath)$/, 'Install coreutils, util-linux, findutils and an awk on the array.'],
   [/^filefrag$/, 'Install e2fsprogs on the array to see how much space each object has for itself.'],
 ]
 
