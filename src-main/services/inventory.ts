@@ -69,7 +69,11 @@ export function createInventory(context: ServiceContext, candidates: Candidates)
       if (refresh) store.volumes.replaceAll(array, await driver.listVolumes(signal()))
       return store.volumes.list(array)
     },
-    'inventory.listLuns': async ({ array }) => devices.array(array).listLuns(signal()),
+    'inventory.listLuns': async ({ array }) => {
+      const names = new Map(store.luns.list(array).map(({ identity }) => [identity.serial, identity.name]))
+      const luns = await devices.array(array).listLuns(signal())
+      return luns.map((lun) => ({ ...lun, name: names.get(lun.serial) ?? lun.name }))
+    },
     'inventory.listVms': async ({ host, refresh }) => {
       const driver = devices.host(host)
       if (refresh) store.vms.replaceAll(host, await driver.listVms(signal()))

@@ -1,4 +1,4 @@
-import type { LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
+import type { LunAddress, LunIdentity, ObjectRef, OsType } from '#shared/domain/storage.ts'
 import type { ArrayDriver, CopyObject, CreateLun } from '#main/drivers/arrays/contract.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import { AppError } from '#shared/errors/app-error.ts'
@@ -46,6 +46,16 @@ export function copyObjectStep(
     undo: array.deleteObject(spec.to, spec.mark),
     observe: (signal) => observeObject(array, spec.to, spec.mark, signal, (size) => size === sizeBytes),
   })
+}
+
+export async function observeLun(
+  array: ArrayDriver,
+  identity: LunIdentity,
+  signal: AbortSignal,
+): Promise<Observation> {
+  const found = await array.findLun(identity, signal)
+  if (found === undefined) return 'absent'
+  return found.sizeBytes === 0 ? 'partial' : 'present'
 }
 
 export interface LunSteps {

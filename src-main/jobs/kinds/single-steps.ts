@@ -5,7 +5,7 @@ import { AppError } from '#shared/errors/app-error.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep } from './device-step.ts'
-import { arrayTarget, observeObject } from './lun-steps.ts'
+import { arrayTarget, observeLun, observeObject } from './lun-steps.ts'
 import type { InventoryRecords, LunRecord } from './records.ts'
 
 /** The steps of staging and deployment, each to be commanded by itself (A18). */

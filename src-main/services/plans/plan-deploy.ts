@@ -45,6 +45,7 @@ export async function planDeploy(
     ...context.store.deployments.list().map(({ name }) => name),
     ...vms.map(({ name }) => name),
     ...luns.map(({ name }) => name),
+    ...context.store.luns.list(input.array).map(({ identity }) => identity.name),
   ])
   const choices = { input, container, header, sizeBytes: object.sizeBytes, initiator: facts.initiatorName }
   return [

@@ -1,5 +1,5 @@
 import type { Operation } from '#shared/contract/operations.ts'
-import type { LunFacts, ObjectRef } from '#shared/domain/storage.ts'
+import type { LunIdentity, ObjectRef } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { roundUp } from '#shared/units/bytes.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
@@ -47,7 +47,7 @@ async function planOf(
     case 'create-lun': {
       const [volumes, luns] = await Promise.all([array.listVolumes(signal), array.listLuns(signal)])
       requireLunNumbers(volumeOf(volumes, input.volume, input.array), 1)
-      if (luns.some(({ name, ours }) => ours && name === input.lun))
+      if (context.store.luns.find(input.array, input.lun) !== undefined || luns.some(({ name, ours }) => ours && name === input.lun))
         throw new AppError('bad-request', `There is a LUN named "${input.lun}" already`, {
           object: `array ${input.array}`,
         })
@@ -66,13 +66,13 @@ async function planOf(
         plan: {
           step: input.kind,
           array: input.array,
-          identity: await getLun(array, input.lun, signal),
+          identity: await getLun(context, array, input.lun, signal),
           initiator: input.initiator,
         },
       }
     case 'destroy-lun':
       return {
-        plan: { step: input.kind, array: input.array, identity: await getLun(array, input.lun, signal) },
+        plan: { step: input.kind, array: input.array, identity: await getLun(context, array, input.lun, signal) },
       }
   }
 }
@@ -109,7 +109,15 @@ async function planDelete(
   return { plan: { step: 'delete-container', array: input.array, object, mark: facts.mark }, warnings }
 }
 
-async function getLun(array: ArrayDriver, name: string, signal: AbortSignal): Promise<LunFacts> {
+/** By the inventory's name first: an array may show the name of a LUN only in part. */
+async function getLun(
+  context: ServiceContext,
+  array: ArrayDriver,
+  name: string,
+  signal: AbortSignal,
+): Promise<LunIdentity> {
+  const known = context.store.luns.find(array.config.name, name)
+  if (known !== undefined) return known.identity
   const found = (await array.listLuns(signal)).filter((lun) => lun.ours && lun.name === name)
   const [lun] = found
   if (lun === undefined)
@@ -121,5 +129,5 @@ async function getLun(array: ArrayDriver, name: string, signal: AbortSignal): Pr
     throw new AppError('bad-request', `"${name}" is the name of ${found.length} LUNs`, {
       object: `array ${array.config.name}`,
     })
-  return lun
+  return { name: lun.name, target: lun.target, lun: lun.lun, serial: lun.serial, naa: lun.naa }
 }
