@@ -14,9 +14,8 @@ const preload = join(import.meta.dirname, '../preload/index.cjs')
 const pageDir = join(import.meta.dirname, '../renderer')
 
 /** Builds the core, then the window. The order matters: nothing may call before the core can answer. */
-async function start(): Promise<void> {
+async function start(dataDir: string): Promise<void> {
   await app.whenReady()
-  const dataDir = findDataDir({ platform: process.platform, home: homedir(), env: process.env })
   const gantry = await createGantry({ dataDir, env: process.env })
   denyPermissions(session.defaultSession)
   serveAppScheme(pageDir)
@@ -28,7 +27,7 @@ async function start(): Promise<void> {
   })
   await openWindow(preload)
   // after the window: what recovery does is seen there
-  await gantry.recover()
+  await gantry.recover().catch((error: unknown) => showError('Earlier jobs could not be recovered', error))
 }
 
 function closeBeforeQuit(close: () => Promise<void>): void {
@@ -52,10 +51,18 @@ function focusWindow(): void {
   window.focus()
 }
 
+function showError(title: string, error: unknown): void {
+  dialog.showErrorBox(title, describeError(encodeError(error)).join('\n'))
+}
+
 function fail(error: unknown): void {
-  dialog.showErrorBox('Gantry cannot start', describeError(encodeError(error)).join('\n'))
+  showError('Gantry cannot start', error)
   app.exit(1)
 }
+
+const dataDir = findDataDir({ platform: process.platform, home: homedir(), env: process.env })
+// the window's own files lie with the inventory, so that the lock below is one lock per inventory
+app.setPath('userData', join(dataDir, 'window'))
 
 app.enableSandbox()
 registerAppScheme()
@@ -64,5 +71,5 @@ denyNavigation(app)
 if (app.requestSingleInstanceLock()) {
   app.on('second-instance', focusWindow)
   app.on('window-all-closed', () => app.quit())
-  start().catch(fail)
+  start(dataDir).catch(fail)
 } else app.quit()
