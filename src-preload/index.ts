@@ -24,4 +24,4 @@ function on(name: string, listener: Listener): () => void {
   return () => listeners.get(name)?.delete(entry)
 }
 
-contextBridge.exposeInMainWorld('gantry', { calls, on } as unknown as Bridge)
+contextBridge.exposeInMainWorld('gantry', { calls, on } satisfies Record<keyof Bridge, unknown>)

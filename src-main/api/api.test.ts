@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { calls } from '#shared/contract/index.ts'
 import type { ContractHandlers } from '#shared/contract/index.ts'
 import { AppError } from '#shared/errors/app-error.ts'

@@ -25,8 +25,7 @@ export function createApi({ handlers, events }: ApiParts): Api {
 
   async function callOrThrow(name: string, input: unknown): Promise<unknown> {
     const definition = Object.hasOwn(definitions, name) ? definitions[name] : undefined
-    if (definition === undefined)
-      throw new AppError('bad-request', 'There is no such call', { object: String(name) })
+    if (definition === undefined) throw new AppError('bad-request', 'There is no such call', { object: name })
     const parsedInput = definition.input.safeParse(input)
     if (!parsedInput.success)
       throw new AppError('bad-request', problemsSentence(describeIssues(parsedInput.error.issues, input)), {
@@ -47,8 +46,8 @@ export function createApi({ handlers, events }: ApiParts): Api {
   }
 
   return {
-    on: events.on,
-    emit: events.emit,
+    on: (listener) => events.on(listener),
+    emit: (name, payload) => events.emit(name, payload),
     async call(name, input) {
       try {
         return { ok: true, value: await callOrThrow(name, input) }

@@ -45,17 +45,13 @@ function problemOf(issue: Issue, input: unknown): string {
     case 'invalid_union':
       return 'is none of the kinds there are'
     case 'invalid_key':
-    case 'invalid_element':
-      return nestedProblem(issue, input)
-    case 'invalid_format':
-    case 'custom':
+    case 'invalid_element': {
+      const [inner] = issue.issues
+      return inner === undefined ? 'is not accepted' : problemOf(inner, input)
+    }
+    default:
       return `is not accepted: ${ownWords(issue, 'it has the wrong form')}`
   }
-}
-
-function nestedProblem(issue: Extract<Issue, { issues: Issue[] }>, input: unknown): string {
-  const inner = issue.issues[0]
-  return inner === undefined ? 'is not accepted' : problemOf(inner, input)
 }
 
 /** Problems by field path in plain words: { "connection.port": "must be at most 65535" }. No values: they may be secrets. */

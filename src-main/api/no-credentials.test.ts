@@ -37,8 +37,7 @@ function walkObject(node: Record<string, unknown>, path: string, findings: Findi
   if (typeof more === 'object') findings.open.push(path)
   if (node['type'] === undefined && Object.keys(node).length === 0) findings.open.push(path)
   for (const key of ['items', 'anyOf', 'oneOf', 'allOf', 'additionalProperties', 'prefixItems', '$defs'])
-    if (key !== 'additionalProperties' || Object.keys((more ?? {}) as object).length > 0)
-      walk(node[key], path, findings)
+    if (key !== 'additionalProperties' || Object.keys(more ?? {}).length > 0) walk(node[key], path, findings)
 }
 
 function inspect(schema: z.ZodType, name: string): Findings {

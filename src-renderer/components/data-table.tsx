@@ -23,7 +23,7 @@ export interface DataTableProps<Row> {
   readonly label: string
   readonly columns: readonly Column<Row>[]
   readonly groups: readonly RowGroup<Row>[]
-  rowKey(row: Row): string
+  rowKey: (row: Row) => string
 }
 
 /** A plain table; the first column names the row. Scrolls sideways by itself, also by keyboard, when it is too wide. */
@@ -56,7 +56,7 @@ export function DataTable<Row>({ label, columns, groups, rowKey }: DataTableProp
 interface GroupProps<Row> {
   readonly group: RowGroup<Row>
   readonly columns: readonly Column<Row>[]
-  rowKey(row: Row): string
+  rowKey: (row: Row) => string
 }
 
 function Group<Row>({ group, columns, rowKey }: GroupProps<Row>) {

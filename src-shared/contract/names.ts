@@ -40,6 +40,7 @@ export const eventNames = [
   'jobs.logAdded',
 ] as const satisfies readonly EventName[]
 
-type Missing = Exclude<CallName, (typeof callNames)[number]> | Exclude<EventName, (typeof eventNames)[number]>
-/** Does not compile while a name of the contract is missing above; the error shows the name. */
-export const namesAreComplete: [Missing] extends [never] ? true : Missing = true
+type Complete<All, Listed> = [Exclude<All, Listed>] extends [never] ? true : Exclude<All, Listed>
+/** Do not compile while a name of the contract is missing above; the error shows the name. */
+export const callNamesAreComplete: Complete<CallName, (typeof callNames)[number]> = true
+export const eventNamesAreComplete: Complete<EventName, (typeof eventNames)[number]> = true

@@ -6,9 +6,9 @@ import type { Inventory } from './inventory-store.ts'
 
 type Container = Inventory['containers'][number]
 
-export function ContainersTable(props: Pick<Inventory, 'containers' | 'deployments'>) {
-  const deployedFrom = Map.groupBy(props.deployments, (deployment) => deployment.container.unitId)
-  const columns: Column<Container>[] = [
+const columnsFor = (deployments: Inventory['deployments']): Column<Container>[] => {
+  const deployedFrom = Map.groupBy(deployments, (deployment) => deployment.container.unitId)
+  return [
     { title: 'Container', width: 20, cell: (container) => container.name },
     { title: 'Volume', width: 18, cell: (container) => `${container.array}/${container.volume}` },
     { title: 'Size', width: 10, align: 'end', cell: (container) => formatBytes(container.sizeBytes) },
@@ -22,12 +22,15 @@ export function ContainersTable(props: Pick<Inventory, 'containers' | 'deploymen
     },
     { title: 'Staged', width: 14, align: 'end', cell: (container) => <Instant at={container.stagedAt} /> },
   ]
+}
+
+export function ContainersTable({ containers, deployments }: Pick<Inventory, 'containers' | 'deployments'>) {
   return (
     <DataTable
       label="Containers"
-      columns={columns}
+      columns={columnsFor(deployments)}
       rowKey={(container) => `${container.array}/${container.volume}/${container.name}`}
-      groups={[{ key: 'all', rows: props.containers }]}
+      groups={[{ key: 'all', rows: containers }]}
     />
   )
 }
