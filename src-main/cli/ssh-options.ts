@@ -49,19 +49,18 @@ export const addSshOptions = (command: Command): Command =>
       repeated,
     )
 
+const addressPattern =
+  /^(?:(?<user>[^@]+)@)?(?:\[(?<bracketed>[^\]]+)\]|(?<ipv6>[^@[\]]*:[^@[\]]*:[^@[\]]*)|(?<name>[^@[\]:]+))(?::(?<port>\d{1,5}))?$/
+
 /** "[user@]host[:port]"; an IPv6 address with a port stands in brackets. Throws bad-request. */
 export function parseAddress(text: string): { user?: string; host: string; port?: number } {
-  const match = /^(?:([^@]+)@)?(?:\[([^\]]+)\]|([^@[\]]+?))(?::(\d{1,5}))?$/.exec(text)
-  const bare = match?.[3]
-  // several colons without brackets: an IPv6 address, which then has no port
-  const isPlainIpv6 = bare !== undefined && match?.[4] !== undefined && bare.includes(':')
-  const host = isPlainIpv6 ? `${bare}:${match?.[4]}` : (match?.[2] ?? bare)
-  if (match === null || host === undefined)
+  const { user, bracketed, ipv6, name, port } = addressPattern.exec(text)?.groups ?? {}
+  const host = bracketed ?? ipv6 ?? name
+  if (host === undefined)
     throw new AppError('bad-request', `"${text}" is not an address`, {
       advice: 'Write it as [user@]host[:port].',
     })
-  const port = match[4] === undefined || isPlainIpv6 ? undefined : Number(match[4])
-  return { host, ...present({ user: match[1], port }) }
+  return { host, ...present({ user, port: port === undefined ? undefined : Number(port) }) }
 }
 
 /** The connection that goes into the inventory; never a secret, at most the name of a variable. */

@@ -1,9 +1,7 @@
 import type { ApiEvent } from '#main/api/event-hub.ts'
 import type { Job } from '#shared/domain/job.ts'
-import { toAppError } from '#shared/errors/app-error.ts'
-import { exitCodes } from '#shared/errors/user-text.ts'
+import { handleInterrupts } from './interrupts.ts'
 import { createProgressView } from './progress-view.ts'
-import { note } from './tools.ts'
 import type { Tools } from './tools.ts'
 import { isMoving } from './watched-job.ts'
 import type { JobStep, WatchedJob } from './watched-job.ts'
@@ -22,37 +20,39 @@ export function watchJobs(tools: Tools): JobWatch {
   const { client, gantry, io } = tools
   const view = createProgressView(tools)
   const watched = new Map<string, WatchedJob>()
-  // jobs that changed before their details were asked for
-  const early = new Map<string, Job>()
+  const early = createEarlyEvents()
   let changed = (): void => undefined
 
-  const stopEvents = gantry.api.on((event) => {
-    const before = 'jobId' in event.payload ? watched.get(event.payload.jobId) : watchedJobOf(event)
-    if (event.name === 'jobs.jobChanged') early.set(event.payload.id, event.payload)
-    if (before === undefined) return
+  function take(jobId: string, event: ApiEvent): void {
+    const before = watched.get(jobId)
+    if (before === undefined) {
+      early.keep(jobId, event)
+      return
+    }
     const now = applyEvent(before, event)
-    watched.set(now.job.id, now)
+    watched.set(jobId, now)
     view.show([...watched.values()], now, event)
     changed()
+  }
+  const stopEvents = gantry.api.on((event) => {
+    const jobId = jobIdOf(event)
+    if (jobId !== undefined) take(jobId, event)
   })
-  const watchedJobOf = (event: ApiEvent): WatchedJob | undefined =>
-    event.name === 'jobs.jobChanged' ? watched.get(event.payload.id) : undefined
+  const interrupts = handleInterrupts(tools, () => [...watched.values()].map(({ job }) => job))
+  const stopInterrupts = io.onInterrupt(() => {
+    if (!interrupts.interrupt()) return
+    view.end()
+    interrupts.leave()
+  })
 
   async function begin(jobId: string): Promise<void> {
     const { steps, log: _log, ...job } = await client.call('jobs.get', { jobId })
-    const newer = early.get(jobId)
-    const now = { job: newer !== undefined && newer.updatedAt >= job.updatedAt ? newer : job, steps }
+    const now = { job, steps }
     watched.set(jobId, now)
     view.show([...watched.values()], now, undefined)
+    for (const event of early.take(jobId)) take(jobId, event)
+    interrupts.cancelIfAsked(job)
   }
-
-  const stopInterrupts = io.onInterrupt(
-    interruptHandler(
-      tools,
-      () => [...watched.values()],
-      () => view.end(),
-    ),
-  )
 
   return {
     async settle(jobIds) {
@@ -74,6 +74,31 @@ export function watchJobs(tools: Tools): JobWatch {
   }
 }
 
+function jobIdOf(event: ApiEvent): string | undefined {
+  if (event.name === 'jobs.jobChanged') return event.payload.id
+  return event.name === 'inventory.inventoryChanged' ? undefined : event.payload.jobId
+}
+
+/** Events of jobs whose details are not there yet: replayed when they are. Of progress only the latest counts. */
+function createEarlyEvents(): {
+  keep(jobId: string, event: ApiEvent): void
+  take(jobId: string): ApiEvent[]
+} {
+  const kept = new Map<string, ApiEvent[]>()
+  return {
+    keep(jobId, event) {
+      const before = kept.get(jobId) ?? []
+      const isProgress = event.name === 'jobs.progressChanged'
+      kept.set(jobId, [...(isProgress ? before.filter(({ name }) => name !== event.name) : before), event])
+    },
+    take(jobId) {
+      const events = kept.get(jobId) ?? []
+      kept.delete(jobId)
+      return events
+    },
+  }
+}
+
 function applyEvent({ job, steps }: WatchedJob, event: ApiEvent): WatchedJob {
   if (event.name === 'jobs.jobChanged') return { job: event.payload, steps }
   if (event.name === 'jobs.progressChanged')
@@ -83,28 +108,5 @@ function applyEvent({ job, steps }: WatchedJob, event: ApiEvent): WatchedJob {
   return {
     job,
     steps: steps.map((step) => (step.id === stepId ? { ...step, state: state as JobStep['state'] } : step)),
-  }
-}
-
-function interruptHandler(tools: Tools, watched: () => WatchedJob[], endView: () => void): () => void {
-  let asked = false
-  return () => {
-    const open = watched().filter(({ job }) => isMoving(job))
-    if (!asked && open.length > 0) {
-      asked = true
-      note(
-        tools,
-        'Cancelling: the work stops, then it is undone. Press Ctrl-C again to leave without waiting.',
-      )
-      for (const { job } of open)
-        tools.client
-          .call('jobs.cancel', { jobId: job.id })
-          .catch((error: unknown) => note(tools, `${job.title}: ${toAppError(error).message}`))
-      return
-    }
-    endView()
-    note(tools, 'Left before the end. What remains is undone or finished by "gantry jobs recover":')
-    for (const { job } of open) note(tools, `  ${job.id}  ${job.state}  ${job.title}`)
-    tools.io.exitNow(exitCodes.cancelled)
   }
 }

@@ -96,7 +96,9 @@ export function createFakeCore(options: FakeCoreOptions = {}): FakeCore {
     )
     for (const id of jobIds) {
       setJob(sampleJob(id))
-      queueMicrotask(() => void run(id))
+      // held jobs begin when somebody watches them, the others before that: both must be shown rightly
+      if (options.outcome === 'held') setImmediate(() => void run(id))
+      else queueMicrotask(() => void run(id))
     }
     return { jobIds }
   }
