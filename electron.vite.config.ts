@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import { defineConfig } from 'electron-vite'
 import react from '@vitejs/plugin-react'
+import { noncePlaceholder } from './src-main/page/content-security-policy.ts'
 
 const root = import.meta.dirname
 
@@ -24,6 +25,7 @@ export default defineConfig({
   renderer: {
     root: resolve(root, 'src-renderer'),
     plugins: [react()],
+    html: { cspNonce: noncePlaceholder },
     build: {
       outDir: resolve(root, 'out/renderer'),
       minify: true,

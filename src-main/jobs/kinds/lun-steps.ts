@@ -88,8 +88,7 @@ export function bringOnlineSteps(context: LunSteps): Step[] {
       weight: 0.05,
       action: array.createLun(spec),
       undo: array.deleteLun(identity),
-      observe: async (signal) =>
-        (await array.findLun(identity, signal)) === undefined ? 'absent' : 'present',
+      observe: (signal) => observeLun(array, identity, signal),
       recorded: () => records.putLun(record([])),
       forgotten: () => records.deleteLun(array.config.name, lun.name),
     }),

@@ -70,8 +70,7 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
         title: `Make LUN ${plan.lun.name} from ${plan.lun.backing.kind} ${plan.lun.backing.name}`,
         action: array.createLun(plan.lun),
         undo: array.deleteLun(plan.lun),
-        observe: async (signal) =>
-          (await array.findLun(plan.lun, signal)) === undefined ? 'absent' : 'present',
+        observe: (signal) => observeLun(array, plan.lun, signal),
         recorded: () => records.putLun(recordOf(plan.array, plan.lun)),
         forgotten: () => records.deleteLun(plan.array, plan.lun.name),
       })

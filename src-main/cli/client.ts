@@ -1,0 +1,19 @@
+import type { Api } from '#main/api/api.ts'
+import type { Answer } from '#shared/contract/bridge.ts'
+import type { CallName, InputOf, OutputOf } from '#shared/contract/index.ts'
+import { decodeError } from '#shared/errors/wire-error.ts'
+
+/** The contract with types, for code that wants exceptions. */
+export interface Client {
+  /** Throws the AppError that the call answered. */
+  call<Name extends CallName>(name: Name, input: InputOf<Name>): Promise<OutputOf<Name>>
+}
+
+export const createClient = (api: Api): Client => ({
+  async call(name, input) {
+    // the api has parsed the value with the schema of this name
+    const answer = (await api.call(name, input)) as Answer<OutputOf<typeof name>>
+    if (!answer.ok) throw decodeError(answer.error)
+    return answer.value
+  },
+})

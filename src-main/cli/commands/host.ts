@@ -1,0 +1,142 @@
+import type { Command } from 'commander'
+import type { InputOf, OutputOf } from '#shared/contract/index.ts'
+import type { Vm } from '#shared/domain/compute.ts'
+import { formatBytes } from '#shared/units/bytes.ts'
+import { describeChecks } from '../describe-checks.ts'
+import { ensureHostKeys } from '../host-keys.ts'
+import { keyValue, present } from '../parse-options.ts'
+import { addSshOptions, readConnection } from '../ssh-options.ts'
+import type { SshOptions } from '../ssh-options.ts'
+import { formatTable } from '../table.ts'
+import type { MakeAction, Outcome, Tools } from '../tools.ts'
+
+type HostEntry = OutputOf<'inventory.listHosts'>[number]
+type Probe = OutputOf<'inventory.probeHost'>
+
+interface AddOptions extends SshOptions {
+  readonly uri?: string
+  readonly stateDir?: string
+  readonly portal?: Record<string, string>
+  readonly initiatorName?: string
+}
+
+export function registerHostCommands(program: Command, makeAction: MakeAction): void {
+  const host = program.command('host').description('hypervisor hosts')
+
+  addSshOptions(host.command('add').argument('<name>'))
+    .description('record a host and look at what it can do; changes nothing on it')
+    .option('--uri <uri>', 'libvirt connection on the host (default: qemu:///system)')
+    .option('--state-dir <path>', 'directory of Gantry on the host (default: /var/lib/gantry)')
+    .option(
+      '--portal <array=address>',
+      'portal of an array as this host reaches it; may be given several times',
+      keyValue,
+    )
+    .option('--initiator-name <name>', 'initiator name (default: what the host’s own initiator says)')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  gantry host add kvm1 --ssh root@kvm1.lab
+  gantry host add kvm1 --ssh admin@kvm1.lab --sudo --portal san1=10.0.0.5:3260`,
+    )
+    .action(makeAction(addHost))
+
+  host
+    .command('list')
+    .description('the known hosts')
+    .addHelpText('after', '\nExample:\n  gantry host list --json')
+    .action(
+      makeAction(async ({ client }) => {
+        const hosts = await client.call('inventory.listHosts', {})
+        return { value: hosts, text: hostsTable(hosts) }
+      }),
+    )
+
+  host
+    .command('probe')
+    .argument('<name>')
+    .description('ask a host what it is and what it can do')
+    .addHelpText('after', '\nExample:\n  gantry host probe kvm1')
+    .action(
+      makeAction(async ({ client }, name: string) => {
+        const probe = await client.call('inventory.probeHost', { name })
+        return { value: probe, text: describeProbe(name, probe) }
+      }),
+    )
+
+  host
+    .command('remove')
+    .argument('<name>')
+    .description('forget a host; changes nothing on it')
+    .addHelpText('after', '\nExample:\n  gantry host remove kvm1')
+    .action(
+      makeAction(async ({ client }, name: string) => {
+        await client.call('inventory.removeHost', { name })
+        return { value: { removed: name }, text: `Host ${name} is forgotten; nothing on it was changed.` }
+      }),
+    )
+
+  host
+    .command('vms')
+    .argument('<name>')
+    .option('--refresh', 'ask the host instead of showing the last known state')
+    .description('the VMs of a host')
+    .addHelpText('after', '\nExample:\n  gantry host vms kvm1 --refresh')
+    .action(
+      makeAction(async ({ client }, name: string, options: { refresh?: boolean }) => {
+        const vms = await client.call('inventory.listVms', { host: name, refresh: options.refresh === true })
+        return { value: vms, text: vmsTable(vms) }
+      }),
+    )
+}
+
+async function addHost(tools: Tools, name: string, options: AddOptions): Promise<Outcome> {
+  const connection = readConnection(options, tools.io.env)
+  const config: InputOf<'inventory.addHost'> = {
+    name,
+    driver: 'libvirt',
+    connection,
+    settings: present({
+      uri: options.uri,
+      stateDir: options.stateDir,
+      portals: options.portal,
+      initiatorName: options.initiatorName,
+    }),
+  }
+  await ensureHostKeys(tools, connection, options.acceptHostKey ?? [])
+  const probe = await tools.client.call('inventory.addHost', config)
+  return { value: probe, text: describeProbe(name, probe) }
+}
+
+const describeProbe = (name: string, probe: Probe): string =>
+  [
+    `${name}: ${probe.hostName}, ${probe.hypervisor}, OS type ${probe.osType}`,
+    `  initiator ${probe.initiatorName}, attaches by ${probe.attachMethod}, file systems ${probe.fileSystems.join(', ')}`,
+    ...describeChecks(probe.checks),
+  ].join('\n')
+
+const hostsTable = (hosts: readonly HostEntry[]): string =>
+  hosts.length === 0
+    ? 'No hosts yet; "gantry host add --help" shows how to add one.'
+    : formatTable(hosts, [
+        { title: 'HOST', value: ({ config }) => config.name },
+        { title: 'ADDRESS', value: ({ config }) => config.connection.host },
+        { title: 'HYPERVISOR', value: ({ facts }) => facts?.hypervisor ?? '-' },
+        { title: 'OS TYPE', value: ({ facts }) => facts?.osType ?? '-' },
+        { title: 'ATTACHES BY', value: ({ facts }) => facts?.attachMethod ?? '-' },
+        { title: 'INITIATOR', value: ({ facts }) => facts?.initiatorName ?? '-' },
+        { title: 'AS OF', value: ({ learntAt }) => learntAt ?? 'never asked' },
+      ])
+
+const vmsTable = (vms: readonly Vm[]): string =>
+  vms.length === 0
+    ? 'No VMs are known; --refresh asks the host.'
+    : formatTable(vms, [
+        { title: 'VM', value: ({ name }) => name },
+        { title: 'STATE', value: ({ state }) => state },
+        { title: 'CPUS', align: 'right', value: ({ cpus }) => String(cpus) },
+        { title: 'MEMORY', align: 'right', value: ({ memoryBytes }) => formatBytes(memoryBytes) },
+        { title: 'DISKS', value: ({ disks }) => disks.map(({ source }) => source).join(', ') },
+        { title: 'AS OF', value: ({ learntAt }) => learntAt },
+      ])

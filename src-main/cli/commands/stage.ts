@@ -1,0 +1,76 @@
+import { Option } from 'commander'
+import type { Command } from 'commander'
+import type { OperationInput } from '#shared/contract/operations.ts'
+import { addPlanOption, runOperation } from '../operation.ts'
+import type { OperationOptions } from '../operation.ts'
+import { percentOption, present, sizeOption } from '../parse-options.ts'
+import { parseContainer } from '../references.ts'
+import { addSourceOptions, readSource } from '../template-source.ts'
+import type { SourceOptions } from '../template-source.ts'
+import type { MakeAction } from '../tools.ts'
+
+type StageInput = Extract<OperationInput, { kind: 'stage' }>
+
+interface StageOptions extends SourceOptions, OperationOptions {
+  readonly host: string
+  readonly to: string
+  readonly fileSystem?: NonNullable<StageInput['fileSystem']>
+  readonly os?: NonNullable<StageInput['osType']>
+  readonly partitionTable?: NonNullable<StageInput['partitionTable']>
+  readonly headroom?: number
+  readonly size?: number
+  readonly notes?: string
+}
+
+export function registerStageCommand(program: Command, makeAction: MakeAction): void {
+  const stage = program
+    .command('stage')
+    .description('put a VM into a container: once formatted and copied, it is deployed without either')
+    .requiredOption('--host <name>', 'the host that formats and copies')
+    .requiredOption('--to <container>', 'the new container, ARRAY/VOLUME/NAME')
+  addPlanOption(addSourceOptions(stage))
+    .addOption(
+      new Option('--file-system <type>', 'file system of the container (default: ext4)').choices([
+        'ext4',
+        'xfs',
+        'ntfs',
+      ]),
+    )
+    .addOption(
+      new Option('--os <type>', 'OS of the hosts that it is for (default: linux)').choices([
+        'linux',
+        'windows',
+        'vmware',
+      ]),
+    )
+    .addOption(
+      new Option('--partition-table <type>', 'partition table (default: gpt)').choices(['gpt', 'mbr']),
+    )
+    .option('--headroom <percent>', 'room beyond the VM data (default: 10)', percentOption)
+    .option('--size <size>', 'size of the container instead of the computed one, like 20G', sizeOption)
+    .option('--notes <text>', 'notes that are kept in the container')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  gantry stage --host kvm1 --domain debian-12 --to san1/vol1/web
+  gantry stage --host kvm1 --image ./web.qcow2 --memory 2G --cpus 2 --to san1/vol1/web --plan
+  gantry stage --host kvm1 --ovf ./appliance.ova --to san1/vol1/appliance --headroom 25`,
+    )
+    .action(makeAction((tools, options: StageOptions) => runOperation(tools, readStage(options), options)))
+}
+
+const readStage = (options: StageOptions): StageInput => ({
+  kind: 'stage',
+  ...parseContainer(options.to),
+  host: options.host,
+  source: readSource(options),
+  ...present({
+    fileSystem: options.fileSystem,
+    osType: options.os,
+    partitionTable: options.partitionTable,
+    headroomPercent: options.headroom,
+    sizeBytes: options.size,
+    notes: options.notes,
+  }),
+})

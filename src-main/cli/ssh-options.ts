@@ -1,0 +1,95 @@
+import { resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { z } from 'zod'
+import type { sshConnectionSchema } from '#shared/domain/connection.ts'
+import { AppError } from '#shared/errors/app-error.ts'
+import { present, repeated, repeatedFile } from './parse-options.ts'
+
+type SshConnectionInput = z.input<typeof sshConnectionSchema>
+
+export interface SshOptions {
+  readonly ssh: string
+  readonly identity?: string[]
+  readonly agent: boolean
+  readonly jump?: string[]
+  readonly sudo?: boolean
+  readonly sshConfig?: string
+  readonly knownHosts?: string[]
+  readonly passwordEnv?: string
+  readonly passphraseEnv?: string
+  readonly acceptHostKey?: string[]
+}
+
+/** The options of every command that records how a device is reached. */
+export const addSshOptions = (command: Command): Command =>
+  command
+    .requiredOption(
+      '--ssh <address>',
+      'how it is reached: [user@]host[:port], or an alias of the SSH configuration',
+    )
+    .option('--identity <file>', 'private key file; may be given several times', repeatedFile)
+    .option('--no-agent', 'do not use the SSH agent')
+    .option(
+      '--jump <address>',
+      'jump host, [user@]host[:port]; several in order, or separated by commas',
+      repeated,
+    )
+    .option('--sudo', 'run commands through "sudo -n"')
+    .option('--ssh-config <file>', 'SSH configuration file, or "none" (default: ~/.ssh/config)')
+    .option(
+      '--known-hosts <file>',
+      'further known_hosts file, only read; may be given several times',
+      repeatedFile,
+    )
+    .option('--password-env <variable>', 'read the password from this environment variable when it is needed')
+    .option('--passphrase-env <variable>', 'read the passphrase of the key from this environment variable')
+    .option(
+      '--accept-host-key <fingerprint>',
+      'accept an unknown host key if it is this one, "SHA256:..."; several with jump hosts',
+      repeated,
+    )
+
+const addressPattern =
+  /^(?:(?<user>[^@]+)@)?(?:\[(?<bracketed>[^\]]+)\]|(?<ipv6>[^@[\]]*:[^@[\]]*:[^@[\]]*)|(?<name>[^@[\]:]+))(?::(?<port>\d{1,5}))?$/
+
+/** "[user@]host[:port]"; an IPv6 address with a port stands in brackets. Throws bad-request. */
+export function parseAddress(text: string): { user?: string; host: string; port?: number } {
+  const { user, bracketed, ipv6, name, port } = addressPattern.exec(text)?.groups ?? {}
+  const host = bracketed ?? ipv6 ?? name
+  if (host === undefined)
+    throw new AppError('bad-request', `"${text}" is not an address`, {
+      advice: 'Write it as [user@]host[:port].',
+    })
+  return { host, ...present({ user, port: port === undefined ? undefined : Number(port) }) }
+}
+
+/** The connection that goes into the inventory; never a secret, at most the name of a variable. */
+export function readConnection(options: SshOptions, env: NodeJS.ProcessEnv): SshConnectionInput {
+  const { sshConfig } = options
+  return {
+    ...parseAddress(options.ssh),
+    ...present({
+      identityFiles: options.identity,
+      agent: options.agent ? undefined : false,
+      jumps: options.jump?.flatMap((text) => text.split(',')),
+      sudo: options.sudo,
+      knownHostsFiles: options.knownHosts,
+      password: fromVariable(options.passwordEnv, env),
+      passphrase: fromVariable(options.passphraseEnv, env),
+    }),
+    ...(sshConfig === undefined ? {} : { configFile: sshConfig === 'none' ? null : resolve(sshConfig) }),
+  }
+}
+
+function fromVariable(variable: string | undefined, env: NodeJS.ProcessEnv): SshConnectionInput['password'] {
+  if (variable === undefined) return undefined
+  if (env[variable] === undefined)
+    throw new AppError('bad-request', 'There is no such environment variable', {
+      // the name only when it can be one: a secret given by mistake is not repeated
+      object: /^[A-Z_][A-Z0-9_]*$/.test(variable)
+        ? `variable ${variable}`
+        : '--password-env or --passphrase-env',
+      advice: 'Name a variable that holds the secret, and set it before running gantry.',
+    })
+  return { from: 'env', variable }
+}

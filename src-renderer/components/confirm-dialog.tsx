@@ -1,0 +1,34 @@
+import { useEffect, useId, useRef } from 'react'
+import { Button } from './button.tsx'
+import styles from './confirm-dialog.module.css'
+
+export interface ConfirmDialogProps {
+  readonly title: string
+  readonly text: string
+  readonly confirmLabel: string
+  readonly onConfirm: () => void
+  readonly onDismiss: () => void
+}
+
+/** Modal while it is mounted. Escape dismisses; the focus goes back to where it was. */
+export function ConfirmDialog({ title, text, confirmLabel, onConfirm, onDismiss }: ConfirmDialogProps) {
+  const dialog = useRef<HTMLDialogElement>(null)
+  const id = useId()
+  useEffect(() => {
+    const element = dialog.current
+    element?.showModal()
+    return () => element?.close()
+  }, [])
+  return (
+    <dialog ref={dialog} className={styles.dialog} aria-labelledby={id} onCancel={onDismiss}>
+      <h2 id={id} className={styles.title}>
+        {title}
+      </h2>
+      <p>{text}</p>
+      <div className={styles.actions}>
+        <Button onPress={onDismiss}>Back</Button>
+        <Button onPress={onConfirm}>{confirmLabel}</Button>
+      </div>
+    </dialog>
+  )
+}

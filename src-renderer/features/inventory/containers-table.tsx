@@ -1,0 +1,36 @@
+import { DataTable } from '../../components/data-table.tsx'
+import type { Column } from '../../components/data-table.tsx'
+import { Instant } from '../../components/instant.tsx'
+import { formatBytes } from '#shared/units/bytes.ts'
+import type { Inventory } from './inventory-store.ts'
+
+type Container = Inventory['containers'][number]
+
+const columnsFor = (deployments: Inventory['deployments']): Column<Container>[] => {
+  const deployedFrom = Map.groupBy(deployments, (deployment) => deployment.container.unitId)
+  return [
+    { title: 'Container', width: 20, cell: (container) => container.name },
+    { title: 'Volume', width: 18, cell: (container) => `${container.array}/${container.volume}` },
+    { title: 'Size', width: 10, align: 'end', cell: (container) => formatBytes(container.sizeBytes) },
+    { title: 'Fits', width: 14, cell: (container) => `${container.osType}, ${container.fileSystem}` },
+    { title: 'Staged from', width: 14, cell: (container) => container.templateName },
+    {
+      title: 'Deployed',
+      width: 10,
+      align: 'end',
+      cell: (container) => deployedFrom.get(container.unitId)?.length ?? 0,
+    },
+    { title: 'Staged', width: 14, align: 'end', cell: (container) => <Instant at={container.stagedAt} /> },
+  ]
+}
+
+export function ContainersTable({ containers, deployments }: Pick<Inventory, 'containers' | 'deployments'>) {
+  return (
+    <DataTable
+      label="Containers"
+      columns={columnsFor(deployments)}
+      rowKey={(container) => `${container.array}/${container.volume}/${container.name}`}
+      groups={[{ key: 'all', rows: containers }]}
+    />
+  )
+}

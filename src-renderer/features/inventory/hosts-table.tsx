@@ -1,0 +1,37 @@
+import { DataTable } from '../../components/data-table.tsx'
+import type { Column } from '../../components/data-table.tsx'
+import { Instant } from '../../components/instant.tsx'
+import type { Inventory } from './inventory-store.ts'
+
+type HostEntry = Inventory['hosts'][number]
+
+const attachText = { 'open-iscsi': 'kernel initiator', 'user-space': 'user space' } as const
+
+const columns: Column<HostEntry>[] = [
+  { title: 'Host', width: 20, cell: (host) => host.config.name },
+  { title: 'Hypervisor', width: 18, cell: (host) => host.facts?.hypervisor ?? 'not asked yet' },
+  { title: 'OS type', width: 10, cell: (host) => host.facts?.osType ?? '–' },
+  {
+    title: 'Attaches by',
+    width: 16,
+    cell: (host) => (host.facts === undefined ? '–' : attachText[host.facts.attachMethod]),
+  },
+  { title: 'Initiator', width: 22, cell: (host) => host.facts?.initiatorName ?? '–' },
+  {
+    title: 'As of',
+    width: 14,
+    align: 'end',
+    cell: (host) => (host.learntAt === undefined ? 'never' : <Instant at={host.learntAt} />),
+  },
+]
+
+export function HostsTable({ hosts }: { hosts: Inventory['hosts'] }) {
+  return (
+    <DataTable
+      label="Hosts"
+      columns={columns}
+      rowKey={(host) => host.config.name}
+      groups={[{ key: 'all', rows: hosts }]}
+    />
+  )
+}
