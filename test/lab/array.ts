@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { exec, waitFor } from './exec.ts'
 import { Machine } from './machine.ts'
 import { lastLines } from './processes.ts'
-import { labKeys, sshdConfig } from './ssh.ts'
 import type { LabState } from './state.ts'
 
 const MiB = 1024 * 1024
@@ -46,7 +45,7 @@ export class LabArray {
     mkdirSync(small, { recursive: true })
     await makeVolume(join(root, 'vol1.img'), volumeBytes)
     await makeVolume(join(root, 'small.img'), smallVolumeBytes)
-    await this.machine.start(sshdConfig(labKeys(this.#state.dir), 'array', this.#state.array.sshPort))
+    await this.machine.start(this.#state.array.sshPort)
     await this.startDaemon()
   }
 

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import { waitFor } from './exec.ts'
 import { Machine } from './machine.ts'
 import { lastLines } from './processes.ts'
-import { labKeys, sshdConfig } from './ssh.ts'
 import type { LabState } from './state.ts'
 
 const virsh = 'virsh -q -c qemu:///system'
@@ -22,7 +21,7 @@ export class LabHost {
     const { sshPort, stateDir, iqn } = this.#state.host
     mkdirSync(stateDir, { recursive: true })
     writeFileSync(join(this.machine.root, 'iqn'), `${iqn}\n`)
-    await this.machine.start(sshdConfig(labKeys(this.#state.dir), 'host', sshPort))
+    await this.machine.start(sshPort)
     const logFile = join(this.machine.logDir, 'libvirtd.out')
     await this.machine.runFile('start-libvirtd.sh', [logFile])
     await waitFor(

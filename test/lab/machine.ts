@@ -4,6 +4,7 @@ import { exec, waitFor } from './exec.ts'
 import type { ExecOptions, ExecResult } from './exec.ts'
 import { childrenOf, endProcess, findProcess, isRunning, lastLines, startProcess } from './processes.ts'
 import type { RecordedProcess } from './processes.ts'
+import { labKeys, sshdConfig } from './ssh.ts'
 
 const scripts = join(import.meta.dirname, 'machines')
 
@@ -33,12 +34,14 @@ export class Machine {
   }
 
   /** Writes the machine's folder and starts it with its SSH server. The folder's earlier content is kept. */
-  async start(sshdConfig: string): Promise<void> {
+  async start(sshPort: number): Promise<void> {
     if (this.isUp()) return
     for (const part of ['etc', 'etc.work', 'home', 'log'])
       mkdirSync(join(this.root, part), { recursive: true })
     copyFileSync(join(scripts, `${this.name}-setup.sh`), join(this.root, 'setup.sh'))
-    writeFileSync(join(this.root, 'sshd_config'), sshdConfig)
+    const keys = labKeys(this.#labDir)
+    writeFileSync(join(this.root, 'sshd_config'), sshdConfig(keys, this.name, sshPort))
+    copyFileSync(keys.authorizedKeysFile, join(this.root, 'authorized_keys'))
     const logFile = join(this.logDir, 'machine.log')
     const hidden = join(this.#labDir, this.name === 'array' ? 'host' : 'array')
     mkdirSync(hidden, { recursive: true })

@@ -1,4 +1,4 @@
-import { chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { exec } from './exec.ts'
 import type { ExecOptions, ExecResult } from './exec.ts'
@@ -32,7 +32,6 @@ export async function prepareKeys(labDir: string, ports: Readonly<Record<string,
     ...Object.keys(ports).map((machine) => makeKey(keys.hostKeyFile(machine), `gantry-lab-${machine}`)),
   ])
   copyFileSync(`${keys.identityFile}.pub`, keys.authorizedKeysFile)
-  chmodSync(keys.authorizedKeysFile, 0o644) // also read on behalf of the user without rights
   const known = Object.entries(ports).map(([machine, port]) => {
     const [type, key] = readFileSync(`${keys.hostKeyFile(machine)}.pub`, 'utf8').split(' ')
     return `[127.0.0.1]:${port} ${type} ${key}\n`
@@ -46,7 +45,7 @@ Port ${port}
 ListenAddress 127.0.0.1
 HostKey ${keys.hostKeyFile(machine)}
 PidFile /run/lab-sshd.pid
-AuthorizedKeysFile ${keys.authorizedKeysFile}
+AuthorizedKeysFile /run/lab-authorized_keys
 StrictModes no
 UsePAM no
 UseDNS no

@@ -26,6 +26,7 @@ PrintMotd no
 MaxSessions 100
 END
 sed -i 's|^root:[^:]*:|root:*:|' "$root/etc/shadow"
+mkdir -p "$root/etc/libvirt"
 cat > "$root/etc/libvirt/qemu.conf" <<'END'
 user = "root"
 group = "root"

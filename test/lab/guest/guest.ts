@@ -15,7 +15,7 @@ const words = (text: string): string[] => text.trim().split(/\s+/)
 
 const packages = words(`
   open-iscsi sg3-utils xfsprogs e2fsprogs ntfs-3g fdisk qemu-utils
-  libvirt-daemon-system libvirt-clients qemu-system-x86
+  libvirt-daemon libvirt-daemon-driver-qemu libvirt-clients qemu-system-x86
   openssh-server udev kmod iproute2 procps psmisc`)
 
 /** The guest's disk, in the cache. The first time this downloads some hundred packages. */

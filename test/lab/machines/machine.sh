@@ -9,6 +9,9 @@ name=$1 root=$2 hidden=$3
 hostname "lab-$name"
 
 mount -t tmpfs -o mode=0755 run /run
+# Read with the rights of whoever logs in; the lab's own folder may be closed to them.
+cp "$root/authorized_keys" /run/lab-authorized_keys
+chmod 644 /run/lab-authorized_keys
 mkdir /run/sshd /run/lock /run/mount
 mount -t tmpfs -o mode=0755,size=64k hidden "$hidden"
 # Accounts, libvirt's and the initiator's configuration: changed here, unchanged outside.
