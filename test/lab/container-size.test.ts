@@ -98,7 +98,7 @@ describe.skipIf(needsRoot)('a container of the computed size holds its data (A1)
   })
 
   test('the proof can fail: one large block less than computed is too little', async () => {
-    for (const fileSystem of ['ext4', 'xfs'] as const) {
+    for (const fileSystem of ['ext4', 'xfs', 'ntfs'] as const) {
       const content = { files: sizes(512 * MiB), headroomPercent: 0, fileSystem }
       const { sizeBytes } = containerSize({ ...content, alignmentBytes: MiB })
       const container = await ScratchContainer.create(sizeBytes - 8 * MiB, fileSystem)

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { mkfsArguments } from '#shared/domain/file-system-options.ts'
+import { KiB, roundUp } from '#shared/units/bytes.ts'
 import type { FileSystemType } from '#shared/domain/storage.ts'
 import { dataFirstLba, headerPartitionFirstLba, headerPartitionSectors } from '#shared/domain/unit-layout.ts'
 
@@ -85,11 +86,18 @@ export class ScratchContainer {
       await run('fallocate', '-l', String(sizeBytes), path)
       return
     }
-    // ntfs-3g has no fallocate while mounted; its own tool works on the device.
+    // ntfs-3g has no fallocate while mounted; its own tool works on the device. The tool fails when one request needs
+    // nearly all free clusters, says so only on standard error, and exits with 0: so four requests, then a look.
     await writeFile(path, '')
     await this.unmount()
-    await run('ntfsfallocate', '-l', String(sizeBytes), this.#device, name)
+    const part = roundUp(sizeBytes / 4, 64 * KiB)
+    for (let offset = 0; offset < sizeBytes; offset += part) {
+      const length = Math.min(part, sizeBytes - offset)
+      await run('ntfsfallocate', '-o', String(offset), '-l', String(length), this.#device, name)
+    }
     await this.mount()
+    const blocks = Number(await run('stat', '-c', '%b', path))
+    if (blocks * 512 < sizeBytes) throw new Error(`${name}: No space left on device (ntfsfallocate)`)
   }
 
   /** A full volume may show here and nowhere else. */
