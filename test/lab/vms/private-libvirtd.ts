@@ -46,6 +46,12 @@ mount --make-rprivate /
 ${Object.entries(owned)
   .map(([name, path]) => sh`mkdir -p ${path}; mount --bind ${join(directory, name)} ${path}`)
   .join('\n')}
+# A /dev without kvm: a nested machine may offer one that cannot run guests; emulation is the same everywhere.
+dev=${join(directory, 'dev')}
+mkdir "$dev"; mount -t tmpfs tmpfs "$dev"; mkdir "$dev/pts" "$dev/shm"
+cp -a /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty /dev/fd /dev/stdin /dev/stdout /dev/stderr "$dev"
+ln -s pts/ptmx "$dev/ptmx"
+mount --rbind /dev/pts "$dev/pts"; mount --rbind /dev/shm "$dev/shm"; mount --move "$dev" /dev
 echo ready
 while :; do sleep 3600 & wait $!; done
 `

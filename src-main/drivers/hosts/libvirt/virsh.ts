@@ -11,7 +11,7 @@ export interface Virsh {
 }
 
 export function createVirsh(config: HostConfig, shell: Shell): Virsh {
-  const define = sh`v() { virsh -q -c ${config.settings.uri} "$@"; }`
+  const define = sh`v() { virsh -c ${config.settings.uri} "$@"; }`
   return {
     script: (...body) => lines(sh`set -eu`, define, ...body),
     async run(script, options, object = `host ${config.name}`) {
