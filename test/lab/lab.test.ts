@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -99,6 +101,15 @@ describeLab('the lab', () => {
     expect((await run()).stdout).toBe('up\n')
   })
 
+  test('the host can lose its power and come back with its domains', async () => {
+    const { host } = theLab()
+    await host.machine.stop()
+    expect(host.machine.isUp()).toBe(false)
+    await host.start()
+    const { stdout } = await host.machine.run(`${virsh} list --all --name`)
+    expect(stdout.trim().split('\n').toSorted()).toEqual(['gantry-template', 'gantry-tiny'])
+  })
+
   test('everything that is left behind shows in the inventory, and nothing else does', async () => {
     const lab = theLab()
     const { vol1 } = lab.state.array.volumes
@@ -146,6 +157,18 @@ describeLab('the lab', () => {
   })
 })
 
+/** `up` as a process of its own, to be killed. */
+function spawnUp(dir: string): { kill(): Promise<void> } {
+  const up = spawn(process.execPath, [join(import.meta.dirname, 'up.ts'), '--dir', dir], { stdio: 'ignore' })
+  const ended = once(up, 'exit')
+  return {
+    kill: async () => {
+      up.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
 describeLab('bringing up and taking down', () => {
   const base = mkdtempSync(join(tmpdir(), 'gantry-lab-test-'))
   afterAll(() => rmSync(base, { recursive: true }))
@@ -170,15 +193,37 @@ describeLab('bringing up and taking down', () => {
     await takeDownLab(dir)
   })
 
-  test('what an interrupted up left is taken down, and up works again', async () => {
+  test.each(['run/up.pid', 'ssh/known_hosts', 'array/vol1.img', 'run/host.pid', 'array/log/tgtd.log'])(
+    'an up that was killed when it had just made %s is taken down without a trace',
+    async (file) => {
+      const dir = join(base, 'killed')
+      const up = spawnUp(dir)
+      await waitFor(file, () => existsSync(join(dir, file)), 60_000)
+      await up.kill()
+      await takeDownLab(dir)
+      expect(leftoversOf(dir)).toEqual([])
+    },
+  )
+
+  test('a lab that another process is bringing up is left alone', async () => {
+    const dir = join(base, 'busy')
+    const up = spawnUp(dir)
+    await waitFor('up to begin', () => existsSync(join(dir, 'run/up.pid')), 60_000)
+    await expect(takeDownLab(dir)).rejects.toThrow('is bringing up the lab')
+    await expect(bringUp(dir)).rejects.toThrow('is bringing up the lab')
+    await up.kill()
+    await takeDownLab(dir)
+    expect(leftoversOf(dir)).toEqual([])
+  })
+
+  test('up takes down first what an interrupted up left', async () => {
     const dir = join(base, 'half')
     const lab = await bringUp(dir)
     rmSync(join(dir, 'lab.json')) // written last: without it the lab counts as half up
-    await lab.array.killDaemon()
     expect(findLab(dir)).toBeUndefined()
     const again = await bringUp(dir)
-    expect(again.state.array.portal).not.toBe('')
     expect(findLab(dir)?.state).toEqual(again.state)
+    expect(again.state.array.portal, 'another one').not.toBe(lab.state.array.portal)
     await takeDownLab(dir)
     expect(leftoversOf(dir)).toEqual([])
   })
