@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { describeLab, theLab } from './describe-lab.ts'
 import { waitFor } from './exec.ts'
@@ -157,6 +157,12 @@ describeLab('the lab', () => {
   })
 })
 
+/** Number of the attachment of a loop device, never used twice; undefined: not attached. */
+function loopAttachment(device: string): string | undefined {
+  const folder = `/sys/block/${device}`
+  return existsSync(`${folder}/loop`) ? readFileSync(`${folder}/diskseq`, 'utf8').trim() : undefined
+}
+
 /** `up` as a process of its own, to be killed. */
 function spawnUp(dir: string): { kill(): Promise<void> } {
   const up = spawn(process.execPath, [join(import.meta.dirname, 'up.ts'), '--dir', dir], { stdio: 'ignore' })
@@ -174,22 +180,35 @@ describeLab('bringing up and taking down', () => {
   afterAll(() => rmSync(base, { recursive: true }))
   const bringUp = (dir: string) => bringUpLab({ dir, volumeBytes: 512 * MiB, smallVolumeBytes: 300 * MiB })
 
-  test('up twice is the same lab; down, also with a VM running and a disk attached, leaves nothing; down twice is fine', async () => {
+  test('up twice is the same lab; down, also with a VM running and a unit attached and in use, leaves nothing; down twice is fine', async () => {
     const dir = join(base, 'twice')
     const lab = await bringUp(dir)
     expect((await bringUp(dir)).state).toEqual(lab.state)
     const { stateDir } = lab.state.host
-    await lab.host.machine.run(`
+    const { stdout } = await lab.host.machine.run(`
+      set -e
       ${virsh} start ${lab.state.tiny.domain}
-      mkdir ${stateDir}/mnt
-      truncate -s 8M ${stateDir}/disk
-      mkfs.ext4 -q ${stateDir}/disk
-      mount $(losetup -f --show ${stateDir}/disk) ${stateDir}/mnt
-      cd ${stateDir}/mnt
-      setsid sleep 1234 > /dev/null 2>&1 < /dev/null &`)
-    expect(loopsUnder(dir).map(({ file }) => file)).toContain(`${stateDir}/disk`)
+      cd ${stateDir}
+      mkdir mnt
+      truncate -s 8M disk
+      mkfs.ext4 -q disk
+      qemu-nbd --fork -t -k ${stateDir}/socket -f raw disk
+      : > attached
+      setsid nbdfuse -P ${stateDir}/pid attached --unix socket > /dev/null 2>&1 < /dev/null &
+      until [ -s pid ]; do :; done
+      device=$(losetup -f --show attached)
+      mount "$device" mnt
+      cd mnt
+      setsid sleep 1234 > /dev/null 2>&1 < /dev/null &
+      echo "$device"`)
+    const device = basename(stdout.trim())
+    expect(loopsUnder(dir).map((loop) => loop.file)).toContain(`${stateDir}/attached`)
+    // A loop device whose FUSE file is gone can't be told by its file any more, hence by device and attachment.
+    const attachment = loopAttachment(device)
+    expect(attachment).toBeDefined()
     await takeDownLab(dir)
     expect(leftoversOf(dir)).toEqual([])
+    expect(loopAttachment(device)).not.toBe(attachment)
     await takeDownLab(dir)
   })
 
