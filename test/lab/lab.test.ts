@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { describeLab, theLab } from './describe-lab.ts'
 import { waitFor } from './exec.ts'
@@ -99,6 +101,15 @@ describeLab('the lab', () => {
     expect((await run()).stdout).toBe('up\n')
   })
 
+  test('the host can lose its power and come back with its domains', async () => {
+    const { host } = theLab()
+    await host.machine.stop()
+    expect(host.machine.isUp()).toBe(false)
+    await host.start()
+    const { stdout } = await host.machine.run(`${virsh} list --all --name`)
+    expect(stdout.trim().split('\n').toSorted()).toEqual(['gantry-template', 'gantry-tiny'])
+  })
+
   test('everything that is left behind shows in the inventory, and nothing else does', async () => {
     const lab = theLab()
     const { vol1 } = lab.state.array.volumes
@@ -146,39 +157,92 @@ describeLab('the lab', () => {
   })
 })
 
+/** Number of the attachment of a loop device, never used twice; undefined: not attached. */
+function loopAttachment(device: string): string | undefined {
+  const folder = `/sys/block/${device}`
+  return existsSync(`${folder}/loop`) ? readFileSync(`${folder}/diskseq`, 'utf8').trim() : undefined
+}
+
+/** `up` as a process of its own, to be killed. */
+function spawnUp(dir: string): { kill(): Promise<void> } {
+  const up = spawn(process.execPath, [join(import.meta.dirname, 'up.ts'), '--dir', dir], { stdio: 'ignore' })
+  const ended = once(up, 'exit')
+  return {
+    kill: async () => {
+      up.kill('SIGKILL')
+      await ended
+    },
+  }
+}
+
 describeLab('bringing up and taking down', () => {
   const base = mkdtempSync(join(tmpdir(), 'gantry-lab-test-'))
   afterAll(() => rmSync(base, { recursive: true }))
   const bringUp = (dir: string) => bringUpLab({ dir, volumeBytes: 512 * MiB, smallVolumeBytes: 300 * MiB })
 
-  test('up twice is the same lab; down, also with a VM running and a disk attached, leaves nothing; down twice is fine', async () => {
+  test('up twice is the same lab; down, also with a VM running and a unit attached and in use, leaves nothing; down twice is fine', async () => {
     const dir = join(base, 'twice')
     const lab = await bringUp(dir)
     expect((await bringUp(dir)).state).toEqual(lab.state)
     const { stateDir } = lab.state.host
-    await lab.host.machine.run(`
+    const { stdout } = await lab.host.machine.run(`
+      set -e
       ${virsh} start ${lab.state.tiny.domain}
-      mkdir ${stateDir}/mnt
-      truncate -s 8M ${stateDir}/disk
-      mkfs.ext4 -q ${stateDir}/disk
-      mount $(losetup -f --show ${stateDir}/disk) ${stateDir}/mnt
-      cd ${stateDir}/mnt
-      setsid sleep 1234 > /dev/null 2>&1 < /dev/null &`)
-    expect(loopsUnder(dir).map(({ file }) => file)).toContain(`${stateDir}/disk`)
+      cd ${stateDir}
+      mkdir mnt
+      truncate -s 8M disk
+      mkfs.ext4 -q disk
+      qemu-nbd --fork -t -k ${stateDir}/socket -f raw disk
+      : > attached
+      setsid nbdfuse -P ${stateDir}/pid attached --unix socket > /dev/null 2>&1 < /dev/null &
+      until [ -s pid ]; do :; done
+      device=$(losetup -f --show attached)
+      mount "$device" mnt
+      cd mnt
+      setsid sleep 1234 > /dev/null 2>&1 < /dev/null &
+      echo "$device"`)
+    const device = basename(stdout.trim())
+    expect(loopsUnder(dir).map((loop) => loop.file)).toContain(`${stateDir}/attached`)
+    // A loop device whose FUSE file is gone can't be told by its file any more, hence by device and attachment.
+    const attachment = loopAttachment(device)
+    expect(attachment).toBeDefined()
     await takeDownLab(dir)
     expect(leftoversOf(dir)).toEqual([])
+    expect(loopAttachment(device)).not.toBe(attachment)
     await takeDownLab(dir)
   })
 
-  test('what an interrupted up left is taken down, and up works again', async () => {
+  test.each(['run/up.pid', 'ssh/known_hosts', 'array/vol1.img', 'run/host.pid', 'array/log/tgtd.log'])(
+    'an up that was killed when it had just made %s is taken down without a trace',
+    async (file) => {
+      const dir = join(base, 'killed')
+      const up = spawnUp(dir)
+      await waitFor(file, () => existsSync(join(dir, file)), 60_000)
+      await up.kill()
+      await takeDownLab(dir)
+      expect(leftoversOf(dir)).toEqual([])
+    },
+  )
+
+  test('a lab that another process is bringing up is left alone', async () => {
+    const dir = join(base, 'busy')
+    const up = spawnUp(dir)
+    await waitFor('up to begin', () => existsSync(join(dir, 'run/up.pid')), 60_000)
+    await expect(takeDownLab(dir)).rejects.toThrow('is bringing up the lab')
+    await expect(bringUp(dir)).rejects.toThrow('is bringing up the lab')
+    await up.kill()
+    await takeDownLab(dir)
+    expect(leftoversOf(dir)).toEqual([])
+  })
+
+  test('up takes down first what an interrupted up left', async () => {
     const dir = join(base, 'half')
     const lab = await bringUp(dir)
     rmSync(join(dir, 'lab.json')) // written last: without it the lab counts as half up
-    await lab.array.killDaemon()
     expect(findLab(dir)).toBeUndefined()
     const again = await bringUp(dir)
-    expect(again.state.array.portal).not.toBe('')
     expect(findLab(dir)?.state).toEqual(again.state)
+    expect(again.state.array.portal, 'another one').not.toBe(lab.state.array.portal)
     await takeDownLab(dir)
     expect(leftoversOf(dir)).toEqual([])
   })

@@ -26,6 +26,9 @@ PrintMotd no
 MaxSessions 100
 END
 sed -i 's|^root:[^:]*:|root:*:|' "$root/etc/shadow"
+# libvirt's QEMU driver asks for its account before it reads that it is to use another one.
+echo 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin' >> "$root/etc/passwd"
+echo 'libvirt-qemu:x:64055:' >> "$root/etc/group"
 mkdir -p "$root/etc/libvirt"
 cat > "$root/etc/libvirt/qemu.conf" <<'END'
 user = "root"
