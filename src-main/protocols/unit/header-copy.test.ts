@@ -77,18 +77,23 @@ describe('a header copy (A8, B3)', () => {
   })
 
   test.each([
-    ['JSON beyond the limit', 12, 491_521],
-    ['JSON beyond the bytes', 12, 5000],
-    ['JSON of 4 GiB', 12, 0xffffffff],
-    ['JSON one byte longer', 12, Buffer.from(encodeHeaderCopy(sampleHeader(), 1)).readUInt32LE(12) + 1],
-    ['no JSON', 12, 0],
-    ['format version 0', 8, 0],
-    ['generation above 2^53', 68, 0x00200000],
-  ])('that lies with a right checksum is broken: %s', (_, offset, value) => {
+    ['JSON beyond the limit', 12, 491_521, /at most 491520 fit/],
+    ['JSON beyond the bytes', 12, 5000, /cut off/],
+    ['JSON of 4 GiB', 12, 0xffffffff, /at most 491520 fit/],
+    [
+      'JSON one byte longer',
+      12,
+      Buffer.from(encodeHeaderCopy(sampleHeader(), 1)).readUInt32LE(12) + 1,
+      /SHA-256/,
+    ],
+    ['no JSON', 12, 0, /SHA-256/],
+    ['format version 0', 8, 0, /version is 0/],
+    ['generation above 2^53', 68, 0x00200000, /out of range/],
+  ])('that lies with a right checksum is broken: %s', (_, offset, value, words) => {
     const bytes = Buffer.from(encodeHeaderCopy(sampleHeader(), 1))
     bytes.writeUInt32LE(value, offset)
     repairCopyChecksum(bytes)
-    expect(decodeHeaderCopy(bytes).state).toBe('broken')
+    expect(decodeHeaderCopy(bytes)).toEqual({ state: 'broken', problem: expect.stringMatching(words) })
   })
 
   test('of generation 0 is broken, and cannot be written', () => {
@@ -111,6 +116,7 @@ describe('a header copy (A8, B3)', () => {
 
   test.each([
     ['not UTF-8', Buffer.of(0x22, 0xff, 0x22), /UTF-8/],
+    ['too long', JSON.stringify(sampleHeader()).padEnd(491_521), /at most 491520 fit/],
     ['not JSON', '{"unitId":', /parsed/],
     ['not an object', '17', /the whole/],
     ['a field of the wrong type', JSON.stringify({ ...sampleHeader(), role: 'king' }), /role/],
