@@ -48,10 +48,7 @@ class Expansion {
     try {
       const config = parse(this.#text + extra)
       const options = { ignoreCase: true, matchExec: false }
-      return config.compute(
-        { Host: host, ...(user === undefined ? {} : { User: user }) },
-        options,
-      )
+      return config.compute({ Host: host, ...(user === undefined ? {} : { User: user }) }, options)
     } catch (error) {
       throw wrong(file, error instanceof Error ? error.message : String(error), error)
     }

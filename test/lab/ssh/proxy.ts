@@ -1,0 +1,95 @@
+import { once } from 'node:events'
+import net from 'node:net'
+
+export interface CutOptions {
+  /** Cuts each connection after so many bytes from the server; undefined: not by itself. */
+  readonly afterServerBytes?: number
+}
+
+/** A TCP relay on 127.0.0.1 that can cut its connections, or go silent as a pulled cable does. */
+export class CuttingProxy {
+  readonly #server: net.Server
+  readonly #pairs = new Set<readonly [net.Socket, net.Socket]>()
+  #options: CutOptions = {}
+  #isSilent = false
+  accepted = 0
+  serverBytes = 0
+
+  private constructor(server: net.Server) {
+    this.#server = server
+  }
+
+  static async start(targetPort: number): Promise<CuttingProxy> {
+    const server = net.createServer().listen(0, '127.0.0.1')
+    const proxy = new CuttingProxy(server)
+    server.on('connection', (socket) => proxy.#relay(socket, targetPort))
+    await once(server, 'listening')
+    return proxy
+  }
+
+  get port(): number {
+    const address = this.#server.address()
+    if (address === null || typeof address === 'string') throw new Error('no port')
+    return address.port
+  }
+
+  set options(options: CutOptions) {
+    this.#options = options
+    this.serverBytes = 0
+  }
+
+  cutAll(): void {
+    for (const [one, other] of this.#pairs) {
+      one.resetAndDestroy()
+      other.resetAndDestroy()
+    }
+  }
+
+  /** Nothing passes any more, in either direction, and nobody is told. */
+  silence(): void {
+    this.#isSilent = true
+  }
+
+  async stop(): Promise<void> {
+    this.cutAll()
+    this.#server.close()
+    await once(this.#server, 'close')
+  }
+
+  #relay(client: net.Socket, targetPort: number): void {
+    this.accepted += 1
+    const target = net.connect(targetPort, '127.0.0.1')
+    const pair = [client, target] as const
+    this.#pairs.add(pair)
+    const end = (): void => {
+      client.destroy()
+      target.destroy()
+      this.#pairs.delete(pair)
+    }
+    client.on('error', end).on('close', end)
+    target.on('error', end).on('close', end)
+    client.on('data', (chunk) => {
+      if (!this.#isSilent && !target.write(chunk)) {
+        client.pause()
+        target.once('drain', () => client.resume())
+      }
+    })
+    let seen = 0
+    target.on('data', (chunk) => {
+      if (this.#isSilent) return
+      const limit = this.#options.afterServerBytes
+      this.serverBytes += chunk.length
+      seen += chunk.length
+      if (limit !== undefined && seen >= limit) {
+        client.write(chunk.subarray(0, Math.max(0, chunk.length - (seen - limit))))
+        client.resetAndDestroy()
+        target.destroy()
+        return
+      }
+      if (!client.write(chunk)) {
+        target.pause()
+        client.once('drain', () => target.resume())
+      }
+    })
+  }
+}
