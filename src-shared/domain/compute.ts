@@ -16,6 +16,8 @@ export const hostConfigSchema = z.object({
     portals: z.record(nameSchema, z.string()).default({}),
     /** Initiator name; default: what the host's own initiator says. */
     initiatorName: z.string().optional(),
+    /** For VMs that bring no configuration: `auto` (default) is KVM where libvirt offers it. */
+    accelerator: z.enum(['auto', 'emulation']).optional(),
   }),
 })
 export type HostConfig = z.infer<typeof hostConfigSchema>

@@ -31,7 +31,7 @@ export function createHostVms(config: HostConfig, shell: Shell): HostVms {
     listVms: (signal) => listVms(virsh, config, signal),
     findVm: (uuid, signal) => findVm(virsh, config, uuid, signal),
     describeVm: (spec) => rewriteDomain(spec),
-    defineVm: (vm) => act(defineScript(virsh, vm), `VM ${vm.name}`),
+    defineVm: (vm) => act(defineScript(virsh, vm, config.settings.accelerator ?? 'auto'), `VM ${vm.name}`),
     startVm: (uuid) => act(startScript(virsh, uuid), `VM ${uuid}`),
     waitForGuest: (vm, sign, timeoutMs) => waitForGuest(virsh, vm, sign, timeoutMs),
     stopVm: (uuid) => act(stopScript(virsh, uuid), `VM ${uuid}`),
@@ -43,12 +43,14 @@ export function createHostVms(config: HostConfig, shell: Shell): HostVms {
  * libvirt itself decides whether name and UUID are free: it takes the same pair again and refuses any other use of
  * either. A configuration of our own making (see build-domain) is emulated where there is no KVM.
  */
-function defineScript(virsh: Virsh, vm: VmDefinition): ShellScript {
+function defineScript(virsh: Virsh, vm: VmDefinition, accelerator: 'auto' | 'emulation'): ShellScript {
   const xml = vm.configuration.text
   if (!xml.includes(`<${metadataPrefix}:accelerator `))
     return virsh.script(sh`printf '%s' ${xml} | v define /dev/stdin`)
   return virsh.script(
-    sh`type=kvm; v domcapabilities --virttype kvm >/dev/null 2>&1 || type=qemu`,
+    accelerator === 'emulation'
+      ? sh`type=qemu`
+      : sh`type=kvm; v domcapabilities --virttype kvm >/dev/null 2>&1 || type=qemu`,
     sh`printf '%s' ${xml} | sed "1s/ type=\\"kvm\\"/ type=\\"$type\\"/" | v define /dev/stdin`,
   )
 }
