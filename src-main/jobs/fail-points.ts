@@ -10,12 +10,10 @@ export type FailPoint = (typeof failPoints)[number]
 
 /** The runner calls these at every point; outside of tests they do nothing. */
 export interface FailPoints {
-  hit(kind: string, stepId: string, point: FailPoint): void
+  readonly hit: (kind: string, stepId: string, point: FailPoint) => void
   /** After apply returned: throws when the step is to fail although it has done its work. */
-  failStep(kind: string, stepId: string): void
+  readonly failStep: (kind: string, stepId: string) => void
 }
-
-export const noFailPoints: FailPoints = { hit: () => undefined, failStep: () => undefined }
 
 /**
  * Fail points of the environment. GANTRY_FAIL_AT="kind/step/point": the process kills itself there with SIGKILL.

@@ -1,36 +1,50 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { listFailPoints } from '#main/jobs/fail-points.ts'
 import { createJobs } from '#main/jobs/jobs.ts'
 import type { Jobs } from '#main/jobs/jobs.ts'
 import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { openStore } from '#main/store/store.ts'
-import { makeTempDir } from '#test/unit/temp-dir.ts'
 import { deviceKind, readDevice } from './fake-device.ts'
 import type { DevicePlan } from './fake-device.ts'
 
 const script = fileURLToPath(new URL('crash-console.ts', import.meta.url))
 const kinds = [deviceKind('make-resume', 'resume'), deviceKind('make-undo', 'undo')]
 const files = ['one', 'two']
+const bases: string[] = []
+afterEach(() => {
+  for (const base of bases.splice(0)) rmSync(base, { recursive: true, force: true })
+})
 const untouched = { foreign: 'not ours' }
 
-/** A real process that runs a job until its fail point kills it. */
-async function crash(
-  kind: string,
-  env: Readonly<Record<string, string>>,
-): Promise<{ jobs: Jobs; plan: DevicePlan }> {
-  const base = makeTempDir()
-  const plan = { dir: join(base, 'device'), files, door: true }
+/** Compiled scripts of the killed processes, kept by one that ends of itself: half of their start is compiling. */
+let compileCache = ''
+
+beforeAll(async () => {
+  compileCache = mkdtempSync(join(tmpdir(), 'gantry-unit-'))
+  const { ended } = await runConsole('make-resume', {})
+  expect(ended).toEqual({ output: 'done', errors: '', signal: null })
+})
+afterAll(() => {
+  rmSync(compileCache, { recursive: true, force: true })
+})
+
+/** Runs a job in a real process. */
+async function runConsole(kind: string, env: Readonly<Record<string, string>>) {
+  const base = mkdtempSync(join(tmpdir(), 'gantry-unit-'))
+  bases.push(base)
+  const plan: DevicePlan = { dir: join(base, 'device'), files, door: true }
   readDevice(plan.dir)
   writeFileSync(join(plan.dir, 'foreign'), 'not ours')
   const database = join(base, 'gantry.db')
   const child = spawn(process.execPath, [script, database, JSON.stringify(plan), kind], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, NODE_COMPILE_CACHE: compileCache, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const [output, errors, [, signal]] = await Promise.all([
@@ -38,8 +52,16 @@ async function crash(
     text(child.stderr),
     once(child, 'close'),
   ])
-  expect({ output, errors, signal }).toEqual({ output: '', errors: '', signal: 'SIGKILL' })
+  return { ended: { output, errors, signal: signal as NodeJS.Signals | null }, plan, database }
+}
 
+/** A process that is killed by its fail point, and the console that is started after it. */
+async function crash(
+  kind: string,
+  env: Readonly<Record<string, string>>,
+): Promise<{ jobs: Jobs; plan: DevicePlan }> {
+  const { ended, plan, database } = await runConsole(kind, env)
+  expect(ended).toEqual({ output: '', errors: '', signal: 'SIGKILL' })
   const store = openStore(database)
   onTestFinished(() => store.close())
   const jobs = createJobs({
