@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import type { ContractHandlers } from '#shared/contract/index.ts'
 import { createApi, type Api } from '#main/api/api.ts'
 import { createEventHub } from '#main/api/event-hub.ts'
-import { createJobs, type RecoveredJob } from '#main/jobs/jobs.ts'
+import { createJobs } from '#main/jobs/jobs.ts'
 import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
@@ -32,8 +32,8 @@ export interface GantryOptions {
 
 export interface Gantry {
   readonly api: Api
-  /** Finishes or undoes what a console that died has left, each job as its kind says: they have been started when it returns. */
-  recover(): RecoveredJob[]
+  /** Finishes or undoes what a console that died has left, each job as its kind says, and waits for their end. */
+  recover(): Promise<void>
   close(): Promise<void>
 }
 
@@ -83,7 +83,10 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   }
   return {
     api: createApi({ handlers, events }),
-    recover: () => jobs.recover(),
+    async recover() {
+      const taken = jobs.recover().filter(({ outcome }) => outcome !== 'left')
+      await Promise.all(taken.map(({ jobId }) => jobs.wait(jobId)))
+    },
     async close() {
       await jobs.stop('leave')
       await ssh.close()

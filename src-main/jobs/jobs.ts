@@ -44,16 +44,16 @@ export interface RecoveredJob {
  */
 export interface Jobs {
   /** The steps that a job would have; nothing is sent or recorded. */
-  plan(kindName: string, plan: Json): { readonly title: string; readonly steps: PlannedStep[] }
+  plan(kindName: string, plan: object): { readonly title: string; readonly steps: PlannedStep[] }
   /** Commits plan and steps, then runs. Throws busy while an open job holds one of its resources. */
-  start(kindName: string, plan: Json): { readonly jobId: string }
+  start(kindName: string, plan: object): { readonly jobId: string }
   /** Waits until nobody runs the job any more, also when it is another process that runs it. */
   wait(jobId: string): Promise<Job>
   /** A request: whoever runs the job stops and undoes; when nobody does, it is undone here. Throws stale (has ended). */
   cancel(jobId: string): void
   /** Goes on with an interrupted job or one that needs the operator. Throws busy (somebody runs it), stale (has ended). */
   resume(jobId: string): void
-  /** Undoes an interrupted job or one that needs the operator. Throws busy, stale. */
+  /** Undoes an interrupted job or one that needs the operator. Throws busy, stale, bad-request (goes forward only). */
   undo(jobId: string): void
   /** A person has looked: the job ends as it is and its resources become free. Throws stale unless it needs the operator. */
   close(jobId: string): void
@@ -114,6 +114,7 @@ export function createJobs(options: JobsOptions): Jobs {
       {
         jobId: job.id,
         kindName: job.kind,
+        onFailure: getKind(job.kind).onFailure,
         steps,
         record: openRecord(journal, job, now, emit),
         meter: createProgressMeter(steps, now),
@@ -159,7 +160,7 @@ export function createJobs(options: JobsOptions): Jobs {
   function recoverOne(jobId: string): RecoveredJob {
     try {
       const state = takeOver(jobId, 'recovery', (job) =>
-        chooseDirection(job, kinds.get(job.kind)?.afterRestart),
+        chooseDirection(job, kinds.get(job.kind)),
       )
       return { jobId, outcome: state === 'running' ? 'resumed' : 'undoing' }
     } catch (error) {
@@ -207,14 +208,14 @@ export function createJobs(options: JobsOptions): Jobs {
   return {
     plan(kindName, plan) {
       const kind = getKind(kindName)
-      return { title: kind.title(plan), steps: kind.steps(plan, newJobId()).map(toPlannedStep) }
+      return { title: kind.title(plan as never), steps: kind.steps(plan as never, newJobId()).map(toPlannedStep) }
     },
     start(kindName, plan) {
       refuseWhenStopping()
       const kind = getKind(kindName)
       const jobId = newJobId()
       // The steps of a later process come from the journal's JSON; so do these.
-      const committed = JSON.parse(JSON.stringify(plan)) as Json
+      const committed = JSON.parse(JSON.stringify(plan)) as never
       const steps = kind.steps(committed, jobId)
       checkSteps(steps, jobId)
       journal.create({
@@ -241,18 +242,25 @@ export function createJobs(options: JobsOptions): Jobs {
     },
     cancel(jobId) {
       journal.requestCancel(jobId)
+      const forwardOnly = getKind(journal.get(jobId).kind).onFailure === 'needs-operator'
       const here = running.get(jobId)
       if (here !== undefined) {
         here.cancel()
         return
       }
       const { state, owner: other } = journal.get(jobId)
-      if (state === 'interrupted' || !isRunBy(jobId, other)) takeOver(jobId, 'operator', () => 'undoing')
+      if (state === 'interrupted' || !isRunBy(jobId, other))
+        takeOver(jobId, 'operator', () => (forwardOnly ? 'running' : 'undoing'))
     },
     resume(jobId) {
       takeOver(jobId, 'operator', () => 'running')
     },
     undo(jobId) {
+      if (getKind(journal.get(jobId).kind).onFailure === 'needs-operator')
+        throw new AppError('bad-request', 'A job of this kind only goes forward; there is nothing to undo', {
+          object: `job ${jobId}`,
+          advice: `gantry jobs resume ${jobId} goes on with it.`,
+        })
       takeOver(jobId, 'operator', () => 'undoing')
     },
     close(jobId) {
@@ -288,7 +296,7 @@ export function createJobs(options: JobsOptions): Jobs {
 
 /** The steps of a committed plan; they must be those that were committed. */
 function rebuildSteps(kind: JobKind, job: JournalJob): Step[] {
-  const steps = kind.steps(job.plan, job.id)
+  const steps = kind.steps(job.plan as never, job.id)
   const [known, rebuilt] = [job.steps, steps].map((list) => list.map((step) => step.id).join(' '))
   if (known !== rebuilt)
     throw new AppError('not-supported', 'This version of Gantry makes other steps from its plan', {

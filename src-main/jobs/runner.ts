@@ -11,6 +11,7 @@ import type { Observation, Step, StepContext } from './step.ts'
 export interface RunnerInput {
   readonly jobId: string
   readonly kindName: string
+  readonly onFailure: 'undo' | 'needs-operator'
   readonly steps: readonly Step[]
   readonly record: JobRecord
   readonly meter: ProgressMeter
@@ -62,6 +63,8 @@ export function runJob(input: RunnerInput, undo?: { readonly reason: AppError | 
       input.record.setJob('done')
     } else if (ending?.to === 'interrupted') {
       input.record.setJob('interrupted', ending.error && encodeError(ending.error))
+    } else if (ending !== undefined && input.onFailure === 'needs-operator') {
+      input.record.setJob('needs-operator', encodeError(ending.reason))
     } else {
       undoing = true
       await undoAll(ending?.reason ?? undo?.reason)

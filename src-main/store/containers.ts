@@ -27,7 +27,7 @@ export interface ContainerRepository {
 const describe = ({ array, volume, name }: ContainerKey): string => `container ${array}/${volume}/${name}`
 
 export function createContainerRepository({ db, write }: Connection): ContainerRepository {
-  const upsert = db.prepare<[string, string, string, string, string]>(
+  const upsert = db.prepare<[string, string, string, string | null, string]>(
     `INSERT INTO containers (array, volume, name, unit_id, facts) VALUES (?, ?, ?, ?, ?)
      ON CONFLICT (array, volume, name) DO UPDATE SET unit_id = excluded.unit_id, facts = excluded.facts`,
   )
@@ -57,7 +57,7 @@ export function createContainerRepository({ db, write }: Connection): ContainerR
   }
   const put = (container: Container): void => {
     const { document, text } = encodeDocument(containerSchema, container, describe(container))
-    write(() => upsert.run(document.array, document.volume, document.name, document.unitId, text))
+    write(() => upsert.run(document.array, document.volume, document.name, document.staged?.unitId ?? null, text))
   }
   return {
     put,

@@ -121,7 +121,7 @@ describe('repositories', () => {
       'other/web',
     ])
     expect(store.containers.list({ array: 'other' })).toHaveLength(1)
-    expect(store.containers.listByUnit(sampleContainer().unitId)).toHaveLength(2)
+    expect(store.containers.listByUnit(sampleContainer().staged?.unitId ?? '')).toHaveLength(2)
     expect(store.vms.list().map((vm) => vm.name)).toEqual(['vm-3', 'vm-2'])
     expect(store.vms.list('other')).toHaveLength(1)
   })

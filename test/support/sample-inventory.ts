@@ -106,12 +106,15 @@ const container = (
   array: 'lab-array',
   volume,
   name,
-  unitId: uuid(digit),
   sizeBytes,
-  osType,
-  fileSystem: osType === 'linux' ? 'ext4' : 'ntfs',
-  templateName: name === 'web' ? 'debian-12-web' : name,
-  stagedAt: '2026-11-18T14:05:00.000Z',
+  state: 'ok',
+  staged: {
+    unitId: uuid(digit),
+    osType,
+    fileSystem: osType === 'linux' ? 'ext4' : 'ntfs',
+    templateName: name === 'web' ? 'debian-12-web' : name,
+    stagedAt: '2026-11-18T14:05:00.000Z',
+  },
   learntAt,
 })
 
@@ -138,6 +141,7 @@ export const sampleDeployments: Deployments = ['web-1', 'web-2'].map((name, inde
   },
   initiator: 'iqn.1993-08.org.debian:01:host1',
   vm: { name, uuid: uuid(String(index + 5)) },
+  consoleLog: `/var/lib/gantry/${name}.log`,
   osType: 'linux',
   deployedAt: '2026-11-19T08:15:00.000Z',
 }))

@@ -94,15 +94,16 @@ const containersTable = (containers: readonly Container[]): string =>
     : formatTable(containers, [
         { title: 'CONTAINER', value: ({ array, volume, name }) => `${array}/${volume}/${name}` },
         { title: 'SIZE', align: 'right', value: ({ sizeBytes }) => formatBytes(sizeBytes) },
-        { title: 'OS TYPE', value: ({ osType }) => osType },
-        { title: 'FILE SYSTEM', value: ({ fileSystem }) => fileSystem },
-        { title: 'TEMPLATE', value: ({ templateName }) => templateName },
-        { title: 'STAGED', value: ({ stagedAt }) => stagedAt },
+        { title: 'OS TYPE', value: ({ staged }) => staged?.osType ?? '' },
+        { title: 'FILE SYSTEM', value: ({ staged }) => staged?.fileSystem ?? '' },
+        { title: 'TEMPLATE', value: ({ staged, state }) => staged?.templateName ?? `(${state})` },
+        { title: 'STAGED', value: ({ staged }) => staged?.stagedAt ?? '' },
         { title: 'AS OF', value: ({ learntAt }) => learntAt },
       ])
 
 const stateWords = {
   ok: 'its description verifies',
+  newer: 'written by a newer Gantry',
   damaged: 'marked as a container, but no copy of its description verifies',
   empty: 'holds no staged VM',
 } as const

@@ -33,7 +33,7 @@ export const inventoryMigration: Migration = {
       array TEXT NOT NULL REFERENCES arrays (name),
       volume TEXT NOT NULL,
       name TEXT NOT NULL,
-      unit_id TEXT NOT NULL,
+      unit_id TEXT,
       facts TEXT NOT NULL CHECK (json_valid(facts)),
       PRIMARY KEY (array, volume, name)
     ) STRICT;

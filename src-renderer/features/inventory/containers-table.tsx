@@ -6,21 +6,25 @@ import type { Inventory } from './inventory-store.ts'
 
 type Container = Inventory['containers'][number]
 
+const stateWords = { ok: '', damaged: 'damaged', newer: 'newer format', empty: 'empty' } as const
+
+const fits = ({ staged }: Container): string => (staged === undefined ? '' : `${staged.osType}, ${staged.fileSystem}`)
+
 const columnsFor = (deployments: Inventory['deployments']): Column<Container>[] => {
   const deployedFrom = Map.groupBy(deployments, (deployment) => deployment.container.unitId)
   return [
     { title: 'Container', width: 20, cell: (container) => container.name },
     { title: 'Volume', width: 18, cell: (container) => `${container.array}/${container.volume}` },
     { title: 'Size', width: 10, align: 'end', cell: (container) => formatBytes(container.sizeBytes) },
-    { title: 'Fits', width: 14, cell: (container) => `${container.osType}, ${container.fileSystem}` },
-    { title: 'Staged from', width: 14, cell: (container) => container.templateName },
+    { title: 'Fits', width: 14, cell: fits },
+    { title: 'Staged from', width: 14, cell: ({ staged, state }) => staged?.templateName ?? stateWords[state] },
     {
       title: 'Deployed',
       width: 10,
       align: 'end',
-      cell: (container) => deployedFrom.get(container.unitId)?.length ?? 0,
+      cell: (container) => deployedFrom.get(container.staged?.unitId ?? '')?.length ?? 0,
     },
-    { title: 'Staged', width: 14, align: 'end', cell: (container) => <Instant at={container.stagedAt} /> },
+    { title: 'Staged', width: 14, align: 'end', cell: ({ staged }) => (staged === undefined ? '' : <Instant at={staged.stagedAt} />) },
   ]
 }
 

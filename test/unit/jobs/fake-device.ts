@@ -36,6 +36,7 @@ export function deviceKind(
   return {
     name,
     afterRestart,
+    onFailure: 'undo',
     title: (plan) => `Make ${plan.files.join(', ')}`,
     resources: (plan) => plan.files.map((file) => `file/${plan.dir}/${file}`),
     steps(plan) {

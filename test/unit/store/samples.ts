@@ -68,12 +68,15 @@ export function sampleContainer(name = 'web', array = 'lab-array'): Container {
     array,
     volume: 'vol1',
     name,
-    unitId: uuid('a'),
     sizeBytes: 4096,
-    osType: 'linux',
-    fileSystem: 'ext4',
-    templateName: 'debian',
-    stagedAt: learntAt,
+    state: 'ok',
+    staged: {
+      unitId: uuid('a'),
+      osType: 'linux',
+      fileSystem: 'ext4',
+      templateName: 'debian',
+      stagedAt: learntAt,
+    },
     learntAt,
   }
 }
@@ -104,6 +107,7 @@ export function sampleDeployment(name = 'web-1', digit = '1'): Deployment {
     lun: { ...sampleLun(name, digit).identity, portal: 'array.example:3260' },
     initiator: 'iqn.1993-08.org.debian:01:host',
     vm: { name, uuid: uuid(digit) },
+    consoleLog: `/var/lib/gantry/${name}.log`,
     osType: 'linux',
     deployedAt: learntAt,
   }
