@@ -3,7 +3,7 @@ import type { FileSystemSpace } from './contract.ts'
 
 const blockBytes = 4 * KiB
 const inodeBytes = 256
-const bytesPerInode = 64 * KiB
+const bytesPerInode = MiB
 const groupBlocks = 8 * blockBytes
 const descriptorsPerBlock = blockBytes / 64
 /** Inodes 1 to 10 and lost+found. */
