@@ -159,9 +159,7 @@ export function createJobs(options: JobsOptions): Jobs {
 
   function recoverOne(jobId: string): RecoveredJob {
     try {
-      const state = takeOver(jobId, 'recovery', (job) =>
-        chooseDirection(job, kinds.get(job.kind)),
-      )
+      const state = takeOver(jobId, 'recovery', (job) => chooseDirection(job, kinds.get(job.kind)))
       return { jobId, outcome: state === 'running' ? 'resumed' : 'undoing' }
     } catch (error) {
       const appError = toAppError(error)
@@ -208,7 +206,10 @@ export function createJobs(options: JobsOptions): Jobs {
   return {
     plan(kindName, plan) {
       const kind = getKind(kindName)
-      return { title: kind.title(plan as never), steps: kind.steps(plan as never, newJobId()).map(toPlannedStep) }
+      return {
+        title: kind.title(plan as never),
+        steps: kind.steps(plan as never, newJobId()).map(toPlannedStep),
+      }
     },
     start(kindName, plan) {
       refuseWhenStopping()

@@ -17,8 +17,7 @@ export function createContainers(context: ServiceContext): ContainerHandlers {
       const arrays =
         array === undefined ? context.store.arrays.list().map(({ config }) => config.name) : [array]
       if (refresh) await Promise.all(arrays.map((name) => refreshContainers(context, name)))
-      return context.store.containers
-        .list({ array, volume })
+      return context.store.containers.list({ array, volume })
     },
     'inventory.showContainer': async ({ array: name, volume, container }) => {
       const array = context.devices.array(name)

@@ -5,11 +5,7 @@ import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import { decodeUnit, unitProbeBytes, type Unit } from '#main/protocols/unit/unit.ts'
 
 /** What a container says of itself, from its first mebibytes, through the array: no mount, no database (A8). */
-export async function readUnit(
-  array: ArrayDriver,
-  ref: ObjectRef,
-  signal: AbortSignal,
-): Promise<Unit> {
+export async function readUnit(array: ArrayDriver, ref: ObjectRef, signal: AbortSignal): Promise<Unit> {
   return decodeUnit(await array.readObject(ref, 0, unitProbeBytes, signal))
 }
 

@@ -57,7 +57,9 @@ export function createContainerRepository({ db, write }: Connection): ContainerR
   }
   const put = (container: Container): void => {
     const { document, text } = encodeDocument(containerSchema, container, describe(container))
-    write(() => upsert.run(document.array, document.volume, document.name, document.staged?.unitId ?? null, text))
+    write(() =>
+      upsert.run(document.array, document.volume, document.name, document.staged?.unitId ?? null, text),
+    )
   }
   return {
     put,

@@ -43,7 +43,15 @@ try {
   await show(gantry, 'array shown', ['array', 'list'])
 
   const container = 'array/vol1/web'
-  await show(gantry, 'template staged', ['stage', '--domain', lab.state.template.domain, '--host', 'host', '--to', container])
+  await show(gantry, 'template staged', [
+    'stage',
+    '--domain',
+    lab.state.template.domain,
+    '--host',
+    'host',
+    '--to',
+    container,
+  ])
   await show(gantry, 'container shown', ['containers', 'show', container])
   const hash = async (): Promise<string> =>
     (await gantry.json<{ sha256: string }>(['containers', 'hash', container])).sha256

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GantryCommand } from '../lab/gantry-command.ts'
-import { describeLab, useLab, type Lab } from '../lab/lab.ts'
-import { diffDevices, observeDevices, type DeviceSnapshot } from '../lab/inventory-of-devices.ts'
+import { describeLab, theLab } from '../lab/describe-lab.ts'
+import type { Lab } from '../lab/lab.ts'
+import { diffDevices, observeDevices, type DeviceInventory } from '../lab/inventory-of-devices.ts'
 
 /**
  * The process is killed (SIGKILL) at every fail point of every kind of job and started again. Declared outcomes
@@ -29,7 +30,18 @@ const steps = {
     'destroy-lun',
     'record',
   ],
-  deploy: ['snapshot', 'clone', 'create-lun', 'map-lun', 'attach', 'mount', 'define', 'start', 'wait', 'record'],
+  deploy: [
+    'snapshot',
+    'clone',
+    'create-lun',
+    'map-lun',
+    'attach',
+    'mount',
+    'define',
+    'start',
+    'wait',
+    'record',
+  ],
   decommission: [
     'stop',
     'undefine',
@@ -55,10 +67,10 @@ const everyPoint = (kind: keyof typeof steps): string[] =>
 describeLab('crash matrix', () => {
   let lab: Lab
   let gantry: GantryCommand
-  let clean: DeviceSnapshot
+  let clean: DeviceInventory
 
   beforeAll(async () => {
-    lab = await useLab()
+    lab = theLab()
     gantry = new GantryCommand()
     await gantry.addLab(lab)
     await gantry.ok(stage('base'))
@@ -73,7 +85,17 @@ describeLab('crash matrix', () => {
     ...['stage', '--domain', lab.state.tiny.domain, '--host', 'host', '--to', `array/vol1/${name}`],
   ]
   const deploy = (name: string): string[] => [
-    ...['deploy', 'array/vol1/base', '--host', 'host', '--name-pattern', name, '--start', '--wait', 'serial:VMREADY'],
+    ...[
+      'deploy',
+      'array/vol1/base',
+      '--host',
+      'host',
+      '--name-pattern',
+      name,
+      '--start',
+      '--wait',
+      'serial:VMREADY',
+    ],
   ]
   const decommission = (name: string): string[] => ['decommission', name, '--yes']
 

@@ -1,3 +1,4 @@
+import { headerPartitionBytes } from '#shared/domain/unit-layout.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import type { FileChecksum, HostDriver } from '#main/drivers/hosts/contract.ts'
 import { encodeHeaderPartition } from '#main/protocols/unit/header-partition.ts'
@@ -7,7 +8,7 @@ import type { StagePlan } from './stage.ts'
 
 /** The last thing that is written: a container without a valid header cannot be deployed (A8). */
 export function headerStep(host: HostDriver, plan: StagePlan): Step {
-  const preview = host.writeHeader(plan.lun, new Uint8Array())
+  const preview = host.writeHeader(plan.lun, new Uint8Array(headerPartitionBytes))
   return {
     id: 'write-header',
     title: 'Write the self-description into the header partition, twice',

@@ -47,7 +47,10 @@ async function planOf(
     case 'create-lun': {
       const [volumes, luns] = await Promise.all([array.listVolumes(signal), array.listLuns(signal)])
       requireLunNumbers(volumeOf(volumes, input.volume, input.array), 1)
-      if (context.store.luns.find(input.array, input.lun) !== undefined || luns.some(({ name, ours }) => ours && name === input.lun))
+      if (
+        context.store.luns.find(input.array, input.lun) !== undefined ||
+        luns.some(({ name, ours }) => ours && name === input.lun)
+      )
         throw new AppError('bad-request', `There is a LUN named "${input.lun}" already`, {
           object: `array ${input.array}`,
         })
@@ -72,7 +75,11 @@ async function planOf(
       }
     case 'destroy-lun':
       return {
-        plan: { step: input.kind, array: input.array, identity: await getLun(context, array, input.lun, signal) },
+        plan: {
+          step: input.kind,
+          array: input.array,
+          identity: await getLun(context, array, input.lun, signal),
+        },
       }
   }
 }

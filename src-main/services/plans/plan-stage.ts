@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { OperationOf } from '#shared/contract/operations.ts'
-import { containerSize } from '#shared/domain/container-size.ts'
+import { containerHolds, containerSize, type ContainerContent } from '#shared/domain/container-size.ts'
 import { grownImageBytes, roomFor } from '#shared/domain/image-growth.ts'
 import type { Template, TemplateFile } from '#shared/domain/compute.ts'
 import type { ObjectRef, Volume } from '#shared/domain/storage.ts'
@@ -75,30 +75,31 @@ function stagedFile(source: TemplateFile): StagedFile {
 }
 
 function sizeOf(input: Input, template: Template, alignmentBytes: number): number {
-  const files = template.files.flatMap((file) => {
-    if (!stagedFile(file).converted || file.disk === undefined) return [roomFor(file)]
-    const { virtualSizeBytes } = file.disk
-    return [{ sizeBytes: file.sizeBytes }, { sizeBytes: grownImageBytes('qcow2', virtualSizeBytes) }]
-  })
-  const computed = containerSize({
-    files: [...files, { sizeBytes: template.configuration.text.length }],
+  const content: ContainerContent = {
+    files: [
+      ...template.files.flatMap((file) => {
+        if (!stagedFile(file).converted || file.disk === undefined) return [roomFor(file)]
+        const { virtualSizeBytes } = file.disk
+        return [{ sizeBytes: file.sizeBytes }, { sizeBytes: grownImageBytes('qcow2', virtualSizeBytes) }]
+      }),
+      { sizeBytes: new TextEncoder().encode(template.configuration.text).length },
+    ],
     fileSystem: input.fileSystem,
     headroomPercent: input.headroomPercent,
-    alignmentBytes,
-  })
-  if (input.sizeBytes === undefined) return computed.sizeBytes
-  const least = computed.sizeBytes - computed.parts.headroomBytes
-  if (input.sizeBytes < least)
-    throw new AppError(
-      'bad-request',
-      `A container of ${formatBytes(input.sizeBytes)} is too small for this template`,
-      {
-        object: `container ${input.container}`,
-        facts: { 'VM data': formatBytes(computed.parts.dataBytes), 'at least': formatBytes(least) },
-        advice: `Use --size ${Math.ceil(least / MiB)}M or more, or leave it out.`,
-      },
-    )
-  return roundUp(input.sizeBytes, alignmentBytes)
+  }
+  if (input.sizeBytes === undefined) return containerSize({ ...content, alignmentBytes }).sizeBytes
+  if (containerHolds(input.sizeBytes, { ...content, headroomPercent: 0 }))
+    return roundUp(input.sizeBytes, alignmentBytes)
+  const least = containerSize({ ...content, headroomPercent: 0, alignmentBytes })
+  throw new AppError(
+    'bad-request',
+    `A container of ${formatBytes(input.sizeBytes)} is too small for this template`,
+    {
+      object: `container ${input.container}`,
+      facts: { 'VM data': formatBytes(least.parts.dataBytes), 'at least': formatBytes(least.sizeBytes) },
+      advice: `Use --size ${Math.ceil(least.sizeBytes / MiB)}M or more, or leave it out.`,
+    },
+  )
 }
 
 function requireSpace(volume: Volume, bytes: number, template: Template): void {

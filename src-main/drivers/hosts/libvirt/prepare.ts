@@ -1,4 +1,14 @@
+import { mkfsArguments } from '#shared/domain/file-system-options.ts'
 import type { FileSystemType } from '#shared/domain/storage.ts'
+import {
+  dataFirstLba,
+  headerPartitionBytes,
+  headerPartitionFirstLba,
+  headerPartitionMbrType,
+  headerPartitionName,
+  headerPartitionSectors,
+  unitPartitionTypes,
+} from '#shared/domain/unit-layout.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { lines, raw, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
@@ -34,8 +44,7 @@ update_partitions
 found=$(partitions)
 [ -z "$found" ] || fail ${exit.notEmpty} "$device has partitions: $found"`
 
-const sectorsOf = { header: 2048, first: 4096 } as const
-const headerType = { gpt: 'afa682cc-4018-451c-93e5-75e1c647da01', mbr: 'da' } as const
+const headerType = { gpt: unitPartitionTypes.header, mbr: headerPartitionMbrType.toString(16) } as const
 const linuxType = { gpt: '0fc63daf-8483-4772-8e79-3d69d8477de4', mbr: '83' } as const
 const microsoftType = { gpt: 'ebd0a0a2-b9e5-4433-87c0-68b6b72699c7', mbr: '7' } as const
 
@@ -50,30 +59,19 @@ function partitionTable({ partitionTable: table, fileSystem, unitId }: PrepareUn
   return [
     ...label,
     'unit: sectors',
-    `1 : start=${sectorsOf.first - sectorsOf.header}, size=${sectorsOf.header}, type=${headerType[table]}${name('gantry-header')}`,
-    `2 : start=${sectorsOf.first}, type=${data}${name('gantry-data')}`,
+    `1 : start=${headerPartitionFirstLba}, size=${headerPartitionSectors}, type=${headerType[table]}${name(headerPartitionName)}`,
+    `2 : start=${dataFirstLba}, type=${data}${name('gantry-data')}`,
     '',
   ].join('\n')
 }
 
-/*
- * Never with an option that overrides what mkfs objects to. No discard: the LUN is empty. ext4 gets few inodes and a
- * small journal, for a few large files in a container with little room; its tables are written now, not by the kernel
- * after each mount, which would dirty every clone.
- */
 const makeFileSystem: Record<FileSystemType, (spec: PrepareUnit) => ShellScript> = {
-  ext4: ({ fileSystemUuid, label }) => sh`journal=$((size / 268435456))
-[ "$journal" -ge 4 ] || journal=4
-[ "$journal" -le 128 ] || journal=128
-mkfs.ext4 -q -m 0 -i 4194304 -J "size=$journal" -E lazy_itable_init=0,lazy_journal_init=1,nodiscard \\
-  -U ${fileSystemUuid} -L ${label.slice(0, 16)} "$node"`,
+  ext4: ({ fileSystemUuid, label }) =>
+    sh`mkfs.ext4 ${mkfsArguments('ext4')} -U ${fileSystemUuid} -L ${label.slice(0, 16)} "$node"`,
   xfs: ({ fileSystemUuid, label }) =>
-    sh`mkfs.xfs -q -K -m reflink=1,uuid=${raw(sh`${fileSystemUuid}`)} -L ${label.slice(0, 12)} "$node"`,
-  ntfs: ({
-    fileSystemUuid,
-    label,
-  }) => sh`mkntfs -q -Q -p ${sectorsOf.first} -H 255 -S 63 -L ${label.slice(0, 32)} "$node"
-ntfslabel --new-serial=${raw(sh`${fileSystemUuid.replaceAll('-', '').slice(0, 16)}`)} "$node" >/dev/null`,
+    sh`mkfs.xfs ${mkfsArguments('xfs')} -m ${`uuid=${fileSystemUuid}`} -L ${label.slice(0, 12)} "$node"`,
+  ntfs: ({ fileSystemUuid, label }) => sh`mkntfs ${mkfsArguments('ntfs')} -L ${label.slice(0, 32)} "$node"
+ntfslabel ${`--new-serial=${fileSystemUuid.replaceAll('-', '').slice(0, 16)}`} "$node" >/dev/null`,
 }
 const minimumBytes: Record<FileSystemType, number> = { ext4: 16 << 20, xfs: 303 << 20, ntfs: 16 << 20 }
 /** Sectors are counted with 32 bits in an MBR. */
@@ -131,8 +129,6 @@ dd if="$dir/header.new" of="$node" bs=512K skip=1 seek=1 conv=notrunc,fsync stat
 dd if="$dir/header.new" of="$node" bs=512K count=1 conv=notrunc,fsync status=none
 dd if="$node" bs=1M count=1 iflag=direct status=none | head -c ${length} | cmp - "$dir/header.new" >&2 || fail ${exit.differs} "$node"
 rm -f "$dir/header.new"`
-
-const headerPartitionBytes = sectorsOf.header * 512
 
 export function createPreparation(runner: LunRunner): Pick<HostDriver, 'prepareUnit' | 'writeHeader'> {
   const { config } = runner

@@ -30,7 +30,8 @@ export function renewInterfaces(devices: XmlElement, newMac: () => string): stri
 export function setSerialConsole(devices: XmlElement, path: string): void {
   // The console element of a serial port is its second name; the hypervisor writes it again.
   devices.children = elementsOf(devices).filter(
-    (child) => child.name !== 'console' || (attributeOf(find(child, 'target'), 'type') ?? 'serial') !== 'serial',
+    (child) =>
+      child.name !== 'console' || (attributeOf(find(child, 'target'), 'type') ?? 'serial') !== 'serial',
   )
   const ports = childrenOf(devices, 'serial')
   for (const port of [...ports, ...childrenOf(devices, 'console'), ...childrenOf(devices, 'parallel')]) {
