@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { AppError } from '#shared/errors/app-error.ts'
 import { lines, quote, raw, sh } from './script.ts'
@@ -46,7 +46,7 @@ const hostile = fc.oneof(
     '%s',
     '\\0',
   ),
-  fc.string({ unit: fc.constantFrom(...'\'"\\$`!;&|<>(){}[]*?~#%=- \n\t\ra'), maxLength: 300 }),
+  fc.string({ unit: fc.constantFrom(...'\'"\\$`!;&|<>(){}[]*?~#%=- \n\t\ra'.split('')), maxLength: 300 }),
   fc.string({ unit: 'grapheme', maxLength: 300 }),
   fc.string({ unit: 'binary', maxLength: 100 }).filter((text) => text.isWellFormed()),
 )

@@ -156,6 +156,14 @@ function choose<Name extends string>(
   return [...new Set(chosen)]
 }
 
+/** For ssh2's `algorithms`. */
+export interface SelectedAlgorithms extends Algorithms {
+  readonly kex: KexAlgorithm[]
+  readonly serverHostKey: ServerHostKeyAlgorithm[]
+  readonly cipher: CipherAlgorithm[]
+  readonly hmac: MacAlgorithm[]
+}
+
 const keyTypeOf = (algorithm: string): string => (algorithm.startsWith('rsa-sha2-') ? 'ssh-rsa' : algorithm)
 
 /**
@@ -166,7 +174,7 @@ export function selectAlgorithms(
   capabilities: CryptoCapabilities,
   knownHostKeyTypes: readonly string[],
   wishes: AlgorithmWishes = {},
-): Required<Algorithms> {
+): SelectedAlgorithms {
   const hostKeys = choose('host key', hostKeyRows, capabilities, wishes.hostKey)
   const isKnown = (name: string): boolean => knownHostKeyTypes.includes(keyTypeOf(name))
   return {

@@ -1,6 +1,7 @@
 import type { ClientChannel } from 'ssh2'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { RunOptions } from '../shell/shell.ts'
+import type { StartedCommand } from './open-exec.ts'
 
 /** What a command left when its channel was closed; neither code nor signal: the server did not say. */
 export interface Outcome {
@@ -23,32 +24,26 @@ const tetherEndMs = 5000
 
 /** One command on its channel: feeds its input, takes its output, waits for its end. */
 class ChannelRun {
+  readonly #command: StartedCommand
   readonly #channel: ClientChannel
   readonly #options: ChannelRunOptions
-  readonly #closed: Promise<void>
   readonly #stdout: Buffer[] = []
   readonly #stderr: Buffer[] = []
   #stdoutBytes = 0
   #stderrBytes = 0
-  #exitCode: number | undefined
-  #exitSignal: string | undefined
   #lastChunk: Promise<void> = Promise.resolve()
   #isInputComplete = false
   #fail: (reason: unknown) => void = () => undefined
   readonly #failed: Promise<never>
 
-  constructor(channel: ClientChannel, options: ChannelRunOptions) {
-    this.#channel = channel
+  constructor(command: StartedCommand, options: ChannelRunOptions) {
+    this.#command = command
+    this.#channel = command.channel
     this.#options = options
     this.#failed = new Promise((_resolve, reject) => {
       this.#fail = reject
     })
     this.#failed.catch(() => undefined)
-    const closed = (stream: NodeJS.EventEmitter): Promise<void> =>
-      new Promise((resolve) => {
-        stream.once('close', () => resolve())
-      })
-    this.#closed = Promise.all([closed(channel), closed(channel.stderr)]).then(() => undefined)
   }
 
   async run(): Promise<Outcome> {
@@ -67,25 +62,21 @@ class ChannelRun {
       signal.removeEventListener('abort', onAbort)
     }
     return {
-      exitCode: this.#exitCode,
-      exitSignal: this.#exitSignal,
+      exitCode: this.#command.exitCode,
+      exitSignal: this.#command.exitSignal,
       stdout: Buffer.concat(this.#stdout),
       stderr: Buffer.concat(this.#stderr).toString('utf8'),
     }
   }
 
   async #finished(): Promise<void> {
-    await this.#closed
+    await this.#command.closed
     await this.#lastChunk
   }
 
   #listen(): void {
     const { onStdout } = this.#options
     this.#channel
-      .on('exit', (code: number | null, signalName?: string) => {
-        if (code === null) this.#exitSignal = signalName ?? 'unknown'
-        else this.#exitCode = code
-      })
       .on('error', (error: unknown) => this.#fail(error))
       .on(
         'data',
@@ -145,7 +136,7 @@ class ChannelRun {
       this.#channel.once('drain', resolve)
     })
     // A command may end without having read everything: then its channel closes, and nothing drains any more.
-    await Promise.race([drained, this.#closed, this.#failed.catch(() => undefined)])
+    await Promise.race([drained, this.#command.closed, this.#failed.catch(() => undefined)])
   }
 
   /**
@@ -162,7 +153,7 @@ class ChannelRun {
       const patience = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, tetherEndMs)
       })
-      await Promise.race([this.#closed, patience])
+      await Promise.race([this.#command.closed, patience])
       clearTimeout(timer)
     } else if (isGivenUp && this.#isInputComplete) return
     channel.close()
@@ -173,6 +164,6 @@ class ChannelRun {
  * Waits for the end of a command. Rejects with the signal's reason, device-rejected (too much output), or what
  * `onStdout` or `stdin` threw.
  */
-export async function runOnChannel(channel: ClientChannel, options: ChannelRunOptions): Promise<Outcome> {
-  return await new ChannelRun(channel, options).run()
+export async function runCommand(command: StartedCommand, options: ChannelRunOptions): Promise<Outcome> {
+  return await new ChannelRun(command, options).run()
 }

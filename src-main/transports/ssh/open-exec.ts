@@ -3,14 +3,48 @@ import { AppError } from '#shared/errors/app-error.ts'
 import { withEffect } from './errors.ts'
 import type { Link } from './link.ts'
 
+/**
+ * A command that was started. Made in the very callback that opens its channel: a short command's exit status and
+ * close may come in the same packet, and an event without a listener is lost.
+ */
+export class StartedCommand {
+  readonly channel: ClientChannel
+  /** Both streams have come to their end and the channel is closed. */
+  readonly closed: Promise<void>
+  #exitCode: number | undefined
+  #exitSignal: string | undefined
+
+  constructor(channel: ClientChannel) {
+    this.channel = channel
+    const closed = async (stream: NodeJS.EventEmitter): Promise<void> => {
+      await new Promise<void>((resolve) => {
+        stream.once('close', () => resolve())
+      })
+    }
+    this.closed = Promise.all([closed(channel), closed(channel.stderr)]).then(() => undefined)
+    channel.on('exit', (code: number | null, signal?: string) => {
+      if (code === null) this.#exitSignal = signal ?? 'a signal'
+      else this.#exitCode = code
+    })
+  }
+
+  get exitCode(): number | undefined {
+    return this.#exitCode
+  }
+
+  get exitSignal(): string | undefined {
+    return this.#exitSignal
+  }
+}
+
 export type OpenOutcome =
-  | { readonly state: 'open'; readonly channel: ClientChannel }
+  | { readonly state: 'open'; readonly command: StartedCommand }
   /** The device allows no more channels than are open now; nothing was sent. `mayRetry`: some of them are ours. */
   | { readonly state: 'full'; readonly mayRetry: boolean }
   /** The connection was lost before the command was sent. */
   | { readonly state: 'lost' }
 
-type ExecResult = ClientChannel | (Error & { readonly reason?: unknown })
+type ExecResult = StartedCommand | (Error & { readonly reason?: unknown })
 
 /**
  * Opens a channel and starts a command on it. Throws device-rejected (effect none), unreachable (effect unknown),
@@ -33,21 +67,21 @@ export async function openExec(
         if (typeof value.reason === 'number') mayRetry = link.slots.lowerLimit()
         release()
       } else {
-        value.once('close', release)
+        value.channel.once('close', release)
         if (signal.aborted) {
-          value.resume().stderr.resume()
-          value.close()
+          value.channel.resume().stderr.resume()
+          value.channel.close()
         }
       }
       resolve(value)
     }
     try {
-      link.client.exec(command, (error, channel) => settle(error ?? channel))
+      link.client.exec(command, (error, channel) => settle(error ?? new StartedCommand(channel)))
     } catch (error) {
       settle(error instanceof Error ? error : new Error(String(error)))
     }
   })
-  if (!(result instanceof Error)) return { state: 'open', channel: result }
+  if (!(result instanceof Error)) return { state: 'open', command: result }
   // ssh2's own words: the first two come before the command has left, "Unable to exec" after.
   if (result.message === 'Not connected' || result.message === 'No response from server')
     return { state: 'lost' }

@@ -3,7 +3,7 @@ import { AppError } from '#shared/errors/app-error.ts'
 import { formatDuration } from '#shared/units/duration.ts'
 import type { ShellScript } from '../shell/script.ts'
 import type { RunOptions, RunResult } from '../shell/shell.ts'
-import { type Outcome, runOnChannel } from './channel-run.ts'
+import { type Outcome, runCommand } from './channel-run.ts'
 import { commandLine } from './command-line.ts'
 import type { SshSession } from './contract.ts'
 import { cancelledError, lostError, withEffect } from './errors.ts'
@@ -143,8 +143,7 @@ export class Session implements SshSession {
         isSent = true
         const opened = await openExec(link, command, this.name, interrupt.signal, release)
         if (opened.state === 'open') {
-          const { channel } = opened
-          const outcome = await runOnChannel(channel, {
+          const outcome = await runCommand(opened.command, {
             ...options,
             object: this.name,
             signal: interrupt.signal,
