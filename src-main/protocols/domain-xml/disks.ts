@@ -3,7 +3,16 @@ import { libvirtFormat } from '../images/container-disk.ts'
 import { elementsOf, find, localName, makeElement, type XmlElement } from '../xml/xml.ts'
 
 /** What of a `<disk>` belongs to where it was kept and not to the guest's view of it. */
-const storageParts = new Set(['driver', 'source', 'backingStore', 'mirror', 'auth', 'encryption', 'alias', 'shareable'])
+const storageParts = new Set([
+  'driver',
+  'source',
+  'backingStore',
+  'mirror',
+  'auth',
+  'encryption',
+  'alias',
+  'shareable',
+])
 
 const without = (element: XmlElement, names: ReadonlySet<string>): XmlElement[] =>
   elementsOf(element).filter((child) => !names.has(localName(child.name)))

@@ -60,13 +60,19 @@ function readDisk(element: XmlElement): DomainDisk {
   if (type === 'file') return { ...common, type, source: attributeOf(source, 'file') ?? '' }
   if (type === 'block') return { ...common, type, source: attributeOf(source, 'dev') ?? '' }
   if (type === 'network') return { ...common, type, source: networkSource(source) }
-  return { ...common, type: 'other', source: attributeOf(source, 'volume') ?? attributeOf(source, 'dir') ?? type }
+  return {
+    ...common,
+    type: 'other',
+    source: attributeOf(source, 'volume') ?? attributeOf(source, 'dir') ?? type,
+  }
 }
 
 /** iscsi://192.0.2.1:3260/iqn.2026-11.example:web/1 */
 function networkSource(source: XmlElement | undefined): string {
   const host = source === undefined ? undefined : find(source, 'host')
-  const address = [attributeOf(host, 'name'), attributeOf(host, 'port')].filter((part) => part !== undefined).join(':')
+  const address = [attributeOf(host, 'name'), attributeOf(host, 'port')]
+    .filter((part) => part !== undefined)
+    .join(':')
   return `${attributeOf(source, 'protocol') ?? 'network'}://${address}/${attributeOf(source, 'name') ?? ''}`
 }
 
@@ -90,7 +96,9 @@ const memoryUnits: Record<string, number> = {
 
 function readMemory(memory: XmlElement | undefined, what: string): number {
   const value = textOf(memory) ?? ''
-  const bytes = /^\d+$/.test(value) ? Number(value) * (memoryUnits[attributeOf(memory, 'unit') ?? 'KiB'] ?? 0) : 0
+  const bytes = /^\d+$/.test(value)
+    ? Number(value) * (memoryUnits[attributeOf(memory, 'unit') ?? 'KiB'] ?? 0)
+    : 0
   if (bytes <= 0 || !Number.isSafeInteger(bytes))
     throw new AppError('bad-request', `${what} does not say how much memory the VM has`)
   return bytes
@@ -108,5 +116,9 @@ function isUefi(root: XmlElement): boolean {
   const os = find(root, 'os')
   if (os === undefined) return false
   const loader = find(os, 'loader')
-  return attributeOf(os, 'firmware') === 'efi' || attributeOf(loader, 'type') === 'pflash' || find(os, 'nvram') !== undefined
+  return (
+    attributeOf(os, 'firmware') === 'efi' ||
+    attributeOf(loader, 'type') === 'pflash' ||
+    find(os, 'nvram') !== undefined
+  )
 }

@@ -1,7 +1,16 @@
 import type { ImageFormat, Template, TemplateSource } from '#shared/domain/compute.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { imageWarnings, parseImageFormat, toTemplateFile, type FoundImage } from '../images/container-disk.ts'
-import { attributeOf, childrenOf, elementsOf, find, formatXml, localName, textOf, type XmlElement } from '../xml/xml.ts'
+import {
+  attributeOf,
+  childrenOf,
+  elementsOf,
+  find,
+  formatXml,
+  localName,
+  textOf,
+  type XmlElement,
+} from '../xml/xml.ts'
 import { setDiskFile } from './disks.ts'
 import { deviceOf, diskElementsOf, readDomain, type DomainDisk, type DomainFacts } from './read-domain.ts'
 
@@ -63,13 +72,23 @@ function domainWarnings(root: XmlElement): string[] {
   const devices = find(root, 'devices')
   const has = (name: string): boolean => devices !== undefined && childrenOf(devices, name).length > 0
   if (find(root, 'os', 'nvram') !== undefined)
-    warnings.push('The UEFI variables (boot entries, Secure Boot keys) are not staged; each VM starts with fresh ones')
-  if (has('tpm')) warnings.push('The contents of the TPM are not staged; keys that are sealed in it are not available')
-  if (has('hostdev')) warnings.push('The VM uses devices of its host directly (hostdev); each host needs the same ones')
-  if (has('filesystem')) warnings.push('The VM shares directories of its host (filesystem); they are not staged')
-  if (elementsOf(root).some((child) => child.name !== localName(child.name) && localName(child.name) === 'commandline'))
+    warnings.push(
+      'The UEFI variables (boot entries, Secure Boot keys) are not staged; each VM starts with fresh ones',
+    )
+  if (has('tpm'))
+    warnings.push('The contents of the TPM are not staged; keys that are sealed in it are not available')
+  if (has('hostdev'))
+    warnings.push('The VM uses devices of its host directly (hostdev); each host needs the same ones')
+  if (has('filesystem'))
+    warnings.push('The VM shares directories of its host (filesystem); they are not staged')
+  if (
+    elementsOf(root).some(
+      (child) => child.name !== localName(child.name) && localName(child.name) === 'commandline',
+    )
+  )
     warnings.push('Arguments that are passed to QEMU directly (qemu:commandline) are left out')
-  const media = devices === undefined ? [] : childrenOf(devices, 'disk').filter((disk) => deviceOf(disk) !== 'disk')
+  const media =
+    devices === undefined ? [] : childrenOf(devices, 'disk').filter((disk) => deviceOf(disk) !== 'disk')
   if (media.some((drive) => attributeOf(find(drive, 'source'), 'file') !== undefined))
     warnings.push('Media in CD-ROM and floppy drives are not staged; the drives are empty')
   return warnings

@@ -52,7 +52,8 @@ export function toTemplateFile(image: FoundImage, index: number): TemplateFile {
       {
         object: image.source,
         facts: { 'by its content': facts.format, 'by its name or configuration': claimedFormat },
-        advice: 'Correct the format in the configuration or the ending of the name; a wrong one makes the guest read garbage.',
+        advice:
+          'Correct the format in the configuration or the ending of the name; a wrong one makes the guest read garbage.',
       },
     )
   return {
@@ -77,8 +78,9 @@ export function imageWarnings(image: FoundImage, index: number): string[] {
       `${disk} grows: it has ${formatBytes(image.sizeBytes)} now and may reach ${formatBytes(facts.virtualSizeBytes)}; a container that is smaller stops the VM when it is full`,
     )
   if (facts.snapshots > 0)
-    warnings.push(`${disk} holds ${facts.snapshots} snapshots of its own; they are staged with it and take space`)
-  if (facts.unclean)
-    warnings.push(`${disk} was not closed cleanly; the guest finds it as after a power cut`)
+    warnings.push(
+      `${disk} holds ${facts.snapshots} snapshots of its own; they are staged with it and take space`,
+    )
+  if (facts.unclean) warnings.push(`${disk} was not closed cleanly; the guest finds it as after a power cut`)
   return warnings
 }

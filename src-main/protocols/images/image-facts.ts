@@ -44,12 +44,20 @@ export function checkedVirtualSize(name: string, bytes: bigint): number {
   if (bytes <= 0n || bytes > BigInt(maxVirtualSizeBytes))
     throw malformed(name, `its header claims a disk of ${bytes} bytes`)
   if (bytes % BigInt(sectorBytes) !== 0n)
-    throw malformed(name, `its header claims a disk of ${bytes} bytes, which is not a multiple of ${sectorBytes}`)
+    throw malformed(
+      name,
+      `its header claims a disk of ${bytes} bytes, which is not a multiple of ${sectorBytes}`,
+    )
   return Number(bytes)
 }
 
 /** A view of at least `lengthBytes` bytes; throws with the offset when the file ended before. */
-export function viewOf(name: string, bytes: Uint8Array | undefined, lengthBytes: number, offset: number): DataView {
+export function viewOf(
+  name: string,
+  bytes: Uint8Array | undefined,
+  lengthBytes: number,
+  offset: number,
+): DataView {
   const got = bytes?.length ?? 0
   if (bytes === undefined || got < lengthBytes)
     throw malformed(name, `${lengthBytes} bytes are expected at offset ${offset}, ${got} are there`)

@@ -24,7 +24,10 @@ export const folderImages = (
     if (base === '' || base === '.' || base === '..')
       throw new AppError('bad-request', `The configuration names no image file ("${image.path}")`)
     if (seen.has(base))
-      throw new AppError('bad-request', `The configuration names two images "${base}", the folder can hold one`)
+      throw new AppError(
+        'bad-request',
+        `The configuration names two images "${base}", the folder can hold one`,
+      )
     seen.add(base)
     return { ...image, path: `${folder.replace(/[/\\]+$/, '')}${separator}${base}` }
   })
@@ -61,7 +64,9 @@ export function completeImageTemplate(parts: {
     warnings.push(
       'The disks are attached by virtio; a guest from another hypervisor may lack its drivers (choose the disk bus sata then)',
     )
-  warnings.push('The network is the user-mode network of QEMU; attach the VM to a network of the host after its deployment')
+  warnings.push(
+    'The network is the user-mode network of QEMU; attach the VM to a network of the host after its deployment',
+  )
   return assembleTemplate({
     source: parts.source,
     vm,

@@ -96,12 +96,16 @@ describe('inspectImage on hostile and damaged images', () => {
 
   it('a differencing VHD: not-supported', () => {
     const footerAt = imageBytes('dynamic.vhd').length - 512
-    expect(refused(fixVhdChecksum(patched('dynamic.vhd', { [footerAt + 63]: [4] }))).message).toMatch(/differencing/)
+    expect(refused(fixVhdChecksum(patched('dynamic.vhd', { [footerAt + 63]: [4] }))).message).toMatch(
+      /differencing/,
+    )
   })
 
   it('a dirty qcow2 and a VHDX with a log are said to be unclean', () => {
     expect(inspectBytes(patched('base.qcow2', { 72: [0, 0, 0, 0, 0, 0, 0, 1] })).unclean).toBe(true)
-    expect(inspectBytes(patched('dynamic.vhdx', { [65536 + 48]: [1], [131072 + 48]: [1] })).unclean).toBe(true)
+    expect(inspectBytes(patched('dynamic.vhdx', { [65536 + 48]: [1], [131072 + 48]: [1] })).unclean).toBe(
+      true,
+    )
   })
 
   it.each(['gzip:1f8b08', 'xz:fd377a585a00', 'ZIP:504b0304'])('%s: says what it is', (spec) => {
@@ -136,7 +140,10 @@ describe('container disks', () => {
 
   it('a format that lies is refused with both words', () => {
     expect(() => toTemplateFile({ ...image, claimedFormat: 'qcow2' }, 0)).toThrow(
-      expect.objectContaining({ code: 'bad-request', message: '"/images/web.qcow2" is a vhd image but is called qcow2' }),
+      expect.objectContaining({
+        code: 'bad-request',
+        message: '"/images/web.qcow2" is a vhd image but is called qcow2',
+      }),
     )
   })
 
@@ -151,7 +158,12 @@ describe('container disks', () => {
   })
 
   it('names claim only what their ending says', () => {
-    expect(['a.QCOW2', 'a.vhdx', 'a.img', 'a'].map(formatOfName)).toEqual(['qcow2', 'vhdx', undefined, undefined])
+    expect(['a.QCOW2', 'a.vhdx', 'a.img', 'a'].map(formatOfName)).toEqual([
+      'qcow2',
+      'vhdx',
+      undefined,
+      undefined,
+    ])
   })
 
   it('warns of growth and conversion', () => {

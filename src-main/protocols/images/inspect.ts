@@ -40,7 +40,9 @@ export function* inspectImage(name: string, sizeBytes: number): Inspection {
   if (start.startsWith('KDMV')) return yield* readVmdk(name, head)
   if (asciiAt(head, 0, vmdkDescriptorStart.length) === vmdkDescriptorStart) refuseVmdkDescriptor(name)
   if (sizeBytes < sectorBytes)
-    throw new AppError('bad-request', `"${name}" is no disk image: it has ${sizeBytes} bytes`, { object: name })
+    throw new AppError('bad-request', `"${name}" is no disk image: it has ${sizeBytes} bytes`, {
+      object: name,
+    })
   if (asciiAt(tail, 0, 8) === 'conectix') {
     const facts = readVhd(name, tail, footerAt)
     if (!facts.grows) checkFixedVhd(name, facts, sizeBytes)

@@ -26,7 +26,8 @@ export function readQcow2(name: string, head: Uint8Array): ImageFacts {
       'Make one file of it first: qemu-img convert -O qcow2 writes the whole chain into a new image.',
     )
   const clusterBits = view.getUint32(20)
-  if (clusterBits < 9 || clusterBits > 21) throw malformed(name, `cluster bits at offset 20 are ${clusterBits}`)
+  if (clusterBits < 9 || clusterBits > 21)
+    throw malformed(name, `cluster bits at offset 20 are ${clusterBits}`)
   if (view.getUint32(32) !== 0)
     throw unsupported(name, 'is encrypted', 'Convert it to an image without encryption first.')
   const features = version === 3 ? viewOf(name, head, 80, 0).getBigUint64(72) : 0n

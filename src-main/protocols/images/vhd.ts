@@ -1,4 +1,11 @@
-import { asciiAt, checkedVirtualSize, malformed, unsupported, viewOf, type ImageFacts } from './image-facts.ts'
+import {
+  asciiAt,
+  checkedVirtualSize,
+  malformed,
+  unsupported,
+  viewOf,
+  type ImageFacts,
+} from './image-facts.ts'
 
 export const vhdFooterBytes = 512
 const maxGeometrySectors = 65535 * 16 * 255
@@ -14,8 +21,11 @@ const sizedByField = new Set(['win ', 'qem2', 'd2v ', 'tap\0', 'CTXS', 'wa\0\0']
  */
 export function readVhd(name: string, footer: Uint8Array, offset: number): ImageFacts {
   const view = viewOf(name, footer, vhdFooterBytes, offset)
-  const sum = footer.subarray(0, vhdFooterBytes).reduce((total, byte, at) => total + (at >= 64 && at < 68 ? 0 : byte), 0)
-  if (~sum >>> 0 !== view.getUint32(64)) throw malformed(name, `the checksum of the VHD footer at ${offset} is wrong`)
+  const sum = footer
+    .subarray(0, vhdFooterBytes)
+    .reduce((total, byte, at) => total + (at >= 64 && at < 68 ? 0 : byte), 0)
+  if (~sum >>> 0 !== view.getUint32(64))
+    throw malformed(name, `the checksum of the VHD footer at ${offset} is wrong`)
   const type = view.getUint32(60)
   if (type === 4)
     throw unsupported(
@@ -39,5 +49,8 @@ export function readVhd(name: string, footer: Uint8Array, offset: number): Image
 /** A fixed VHD has its disk before the footer and nothing else. */
 export function checkFixedVhd(name: string, facts: ImageFacts, sizeBytes: number): void {
   if (facts.virtualSizeBytes > sizeBytes - vhdFooterBytes)
-    throw malformed(name, `the footer claims ${facts.virtualSizeBytes} bytes, the file holds ${sizeBytes - vhdFooterBytes}`)
+    throw malformed(
+      name,
+      `the footer claims ${facts.virtualSizeBytes} bytes, the file holds ${sizeBytes - vhdFooterBytes}`,
+    )
 }

@@ -37,7 +37,8 @@ export function* readVhdx(name: string): Inspection {
     ...regionTableOffsets.map((offset): ByteRange => ({ offset, lengthBytes: tableBytes })),
   ]
   const unclean = isLogInUse(name, [headerA, headerB])
-  const region = findRegion(name, regionsA, regionTableOffsets[0]) ?? findRegion(name, regionsB, regionTableOffsets[1])
+  const region =
+    findRegion(name, regionsA, regionTableOffsets[0]) ?? findRegion(name, regionsB, regionTableOffsets[1])
   if (region === undefined) throw malformed(name, 'no region table names a metadata region')
 
   const [table] = yield [{ offset: region, lengthBytes: tableBytes }]

@@ -1,5 +1,12 @@
 import { sectorBytes } from '#shared/units/bytes.ts'
-import { asciiAt, checkedVirtualSize, malformed, unsupported, viewOf, type Inspection } from './image-facts.ts'
+import {
+  asciiAt,
+  checkedVirtualSize,
+  malformed,
+  unsupported,
+  viewOf,
+  type Inspection,
+} from './image-facts.ts'
 
 const maxDescriptorSectors = 128n
 const convert = 'Make one file of it first: qemu-img convert -O qcow2, or export it as an OVA.'
@@ -27,7 +34,10 @@ export function* readVmdk(name: string, head: Uint8Array): Inspection {
   if (descriptorSector === 0n || descriptorSectors === 0n)
     throw unsupported(name, 'is one part of a VMDK disk in several files', convert)
   if (descriptorSector > 1n << 20n || descriptorSectors > maxDescriptorSectors)
-    throw malformed(name, `its descriptor would lie at sector ${descriptorSector} with ${descriptorSectors} sectors`)
+    throw malformed(
+      name,
+      `its descriptor would lie at sector ${descriptorSector} with ${descriptorSectors} sectors`,
+    )
   const virtualSizeBytes = checkedVirtualSize(name, view.getBigUint64(12, true) * BigInt(sectorBytes))
 
   const offset = Number(descriptorSector) * sectorBytes
@@ -35,7 +45,8 @@ export function* readVmdk(name: string, head: Uint8Array): Inspection {
   viewOf(name, bytes, sectorBytes, offset)
   const descriptor = bytes === undefined ? '' : asciiAt(bytes, 0, bytes.length).replace(/\0[\s\S]*$/, '')
   const createType = /^createType\s*=\s*"([^"]*)"/m.exec(descriptor)?.[1]
-  if (createType === undefined) throw unsupported(name, 'is one part of a VMDK disk in several files', convert)
+  if (createType === undefined)
+    throw unsupported(name, 'is one part of a VMDK disk in several files', convert)
   if (createType !== 'monolithicSparse' && createType !== 'streamOptimized')
     throw unsupported(name, `is a VMDK of type ${createType}`, convert)
   const parent = /^parentCID\s*=\s*([0-9a-f]+)/im.exec(descriptor)?.[1]

@@ -17,7 +17,10 @@ export function parseManifest(text: string): Map<string, Digest> {
     const [, word = '', name = '', hex = ''] = /^(\w+)\s?\((.+)\)\s*=\s*([0-9A-Fa-f]+)\s*$/.exec(line) ?? []
     const algorithm = word.toLowerCase()
     if (!isAlgorithm(algorithm) || hex.length !== hexDigits[algorithm] || digests.has(name))
-      throw new AppError('bad-request', `The manifest has a line that cannot be used: "${line.slice(0, 120)}"`)
+      throw new AppError(
+        'bad-request',
+        `The manifest has a line that cannot be used: "${line.slice(0, 120)}"`,
+      )
     digests.set(name, { algorithm, hex: hex.toLowerCase() })
   }
   return digests

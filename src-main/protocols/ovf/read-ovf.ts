@@ -1,6 +1,15 @@
 import type { Template } from '#shared/domain/compute.ts'
 import { AppError } from '#shared/errors/app-error.ts'
-import { attributeOf, childrenOf, elementsOf, find, localName, parseXml, textOf, type XmlElement } from '../xml/xml.ts'
+import {
+  attributeOf,
+  childrenOf,
+  elementsOf,
+  find,
+  localName,
+  parseXml,
+  textOf,
+  type XmlElement,
+} from '../xml/xml.ts'
 
 export interface OvfDisk {
   /** Name of the file in the package. */
@@ -20,7 +29,8 @@ export interface OvfDescriptor {
 /** CIM_ResourceAllocationSettingData.ResourceType. */
 const resourceTypes = { cpu: '3', memory: '4', cdrom: ['15', '16'], disk: '17' } as const
 
-const refuse = (why: string): AppError => new AppError('bad-request', `The OVF descriptor cannot be used: ${why}`)
+const refuse = (why: string): AppError =>
+  new AppError('bad-request', `The OVF descriptor cannot be used: ${why}`)
 const cannot = (why: string, advice: string): AppError =>
   new AppError('not-supported', `The OVF package cannot be used: ${why}`, { advice })
 
@@ -40,7 +50,11 @@ export function readOvf(text: string): OvfDescriptor {
   const disks = items.filter((item) => field(item, 'ResourceType') === resourceTypes.disk)
   if (disks.length === 0) throw refuse('the VM has no disks, so there is nothing to stage')
   const warnings: string[] = []
-  if (items.some((item) => resourceTypes.cdrom.some((type) => type === field(item, 'ResourceType') && field(item, 'HostResource'))))
+  if (
+    items.some((item) =>
+      resourceTypes.cdrom.some((type) => type === field(item, 'ResourceType') && field(item, 'HostResource')),
+    )
+  )
     warnings.push('Media in CD-ROM drives are not staged')
   if (find(system, 'ProductSection') !== undefined)
     warnings.push('Product properties of the OVF (vApp options) are not passed to the guest')
@@ -58,7 +72,8 @@ const field = (item: XmlElement, name: string): string | undefined => textOf(fin
 function itemsOf(root: XmlElement, hardware: XmlElement): XmlElement[] {
   const options = find(root, 'DeploymentOptionSection')
   const configurations = options === undefined ? [] : childrenOf(options, 'Configuration')
-  const chosen = configurations.find((option) => attributeOf(option, 'default') === 'true') ?? configurations[0]
+  const chosen =
+    configurations.find((option) => attributeOf(option, 'default') === 'true') ?? configurations[0]
   const id = attributeOf(chosen, 'id')
   return elementsOf(hardware).filter((child) => {
     if (!['Item', 'StorageItem', 'EthernetPortItem'].includes(localName(child.name))) return false
@@ -107,7 +122,8 @@ function memoryOf(items: readonly XmlElement[]): number {
 function cpusOf(items: readonly XmlElement[]): number {
   const item = items.find((candidate) => field(candidate, 'ResourceType') === resourceTypes.cpu)
   const cpus = Number(item && field(item, 'VirtualQuantity'))
-  if (!Number.isInteger(cpus) || cpus < 1 || cpus > 512) throw refuse('it does not say how many CPUs the VM has')
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > 512)
+    throw refuse('it does not say how many CPUs the VM has')
   return cpus
 }
 

@@ -43,7 +43,11 @@ export function decodeTarHeader(block: Uint8Array): TarHeader | undefined {
   const prefix = textAt(block, 257, 5) === 'ustar' ? textAt(block, 345, 155) : ''
   const name = textAt(block, 0, 100)
   const type = String.fromCharCode(block[156] ?? 0)
-  return { name: prefix === '' ? name : `${prefix}/${name}`, sizeBytes: numberAt(block, 124, 12), type: type === '\0' ? '0' : type }
+  return {
+    name: prefix === '' ? name : `${prefix}/${name}`,
+    sizeBytes: numberAt(block, 124, 12),
+    type: type === '\0' ? '0' : type,
+  }
 }
 
 /** Records "27 path=long name.vmdk\n" of a pax header -> what they set for the next entry. */
@@ -56,11 +60,15 @@ export function decodePax(bytes: Uint8Array): { name?: string; sizeBytes?: numbe
     if (space < 0 || !Number.isInteger(length) || length < 5 || at + length > bytes.length)
       throw malformed('an extended header is not made of records')
     const record = new TextDecoder().decode(bytes.subarray(space + 1, at + length - 1))
-    const [key = '', value = ''] = [record.slice(0, record.indexOf('=')), record.slice(record.indexOf('=') + 1)]
+    const [key = '', value = ''] = [
+      record.slice(0, record.indexOf('=')),
+      record.slice(record.indexOf('=') + 1),
+    ]
     if (key === 'path') result.name = value
     if (key === 'size') {
       const sizeBytes = Number(value)
-      if (!/^\d+$/.test(value) || !Number.isSafeInteger(sizeBytes)) throw malformed('an extended header has no valid size')
+      if (!/^\d+$/.test(value) || !Number.isSafeInteger(sizeBytes))
+        throw malformed('an extended header has no valid size')
       result.sizeBytes = sizeBytes
     }
     at += length

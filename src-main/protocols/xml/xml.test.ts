@@ -5,8 +5,14 @@ const parse = (text: string) => parseXml(text, 'The test document')
 
 describe('parseXml', () => {
   it('keeps order, attributes and text, and knows the five entities and numeric ones', () => {
-    const root = parse(`<?xml version="1.0"?><a x='1&amp;2'><b>t &lt;&#65;&#x42;<![CDATA[<raw>&]]></b><c/><b/></a>`)
-    expect(root.children.map((node) => (typeof node === 'string' ? node : node.name))).toEqual(['b', 'c', 'b'])
+    const root = parse(
+      `<?xml version="1.0"?><a x='1&amp;2'><b>t &lt;&#65;&#x42;<![CDATA[<raw>&]]></b><c/><b/></a>`,
+    )
+    expect(root.children.map((node) => (typeof node === 'string' ? node : node.name))).toEqual([
+      'b',
+      'c',
+      'b',
+    ])
     expect(attributeOf(root, 'x')).toBe('1&2')
     expect(textOf(find(root, 'b'))).toBe('t <AB<raw>&')
   })
@@ -26,7 +32,9 @@ describe('parseXml', () => {
     ['a reserved name', '<a><__proto__/></a>', /cannot be read/],
     ['too much', `<a>${' '.repeat(maxXmlBytes)}</a>`, /4 MiB/],
   ])('refuses %s', (_, text, message) => {
-    expect(() => parse(text)).toThrow(expect.objectContaining({ code: 'bad-request', message: expect.stringMatching(message) }))
+    expect(() => parse(text)).toThrow(
+      expect.objectContaining({ code: 'bad-request', message: expect.stringMatching(message) }),
+    )
   })
 })
 

@@ -86,7 +86,8 @@ function decodeEntities(text: string, refuse: Refuse): string {
     const known = namedEntities[name]
     if (known !== undefined && whole.endsWith(';')) return known
     const numeric = /^&#(?:x([0-9a-fA-F]{1,6})|(\d{1,7}));$/.exec(whole)
-    const point = numeric === null ? Number.NaN : parseInt(numeric[1] ?? numeric[2] ?? '', numeric[1] ? 16 : 10)
+    const point =
+      numeric === null ? Number.NaN : parseInt(numeric[1] ?? numeric[2] ?? '', numeric[1] ? 16 : 10)
     if (!isXmlCharacter(point)) throw refuse(`"${whole}" is not a character that XML knows`)
     return String.fromCodePoint(point)
   })
@@ -127,7 +128,10 @@ export function find(parent: XmlElement, ...path: readonly string[]): XmlElement
 
 /** Character data directly inside, trimmed; undefined when the element is not there or is empty. */
 export function textOf(element: XmlElement | undefined): string | undefined {
-  const text = element?.children.filter((child) => typeof child === 'string').join('').trim()
+  const text = element?.children
+    .filter((child) => typeof child === 'string')
+    .join('')
+    .trim()
   return text === undefined || text === '' ? undefined : text
 }
 
@@ -155,7 +159,9 @@ const escapeAttribute = (text: string): string =>
 
 /** One element per line, two spaces per level, attributes in double quotes; text-only elements stay on their line. */
 export function formatXml(element: XmlElement, indent = ''): string {
-  const attributes = [...element.attributes].map(([name, value]) => ` ${name}="${escapeAttribute(value)}"`).join('')
+  const attributes = [...element.attributes]
+    .map(([name, value]) => ` ${name}="${escapeAttribute(value)}"`)
+    .join('')
   const open = `${indent}<${element.name}${attributes}`
   const elements = elementsOf(element)
   if (elements.length === 0) {

@@ -24,7 +24,13 @@ const codes: Readonly<Record<string, 'not-found' | 'auth-failed'>> = {
 
 /** An error of the file system as ours. */
 export function fileError(error: unknown, path: string): unknown {
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return error
+  if (
+    error instanceof AppError ||
+    !(error instanceof Error) ||
+    !('code' in error) ||
+    typeof error.code !== 'string'
+  )
+    return error
   return new AppError(codes[error.code] ?? 'device-rejected', `"${path}" cannot be read on this computer`, {
     object: path,
     facts: { 'system says': error.message },
@@ -85,12 +91,17 @@ export const readBytes = (file: LocalBytes, offset: number, lengthBytes: number)
 /** Text in UTF-8 of at most `maxBytes`; throws bad-request. */
 export async function readText(file: LocalBytes, maxBytes: number): Promise<string> {
   if (file.sizeBytes > maxBytes)
-    throw new AppError('bad-request', `"${file.name}" is larger than ${maxBytes} bytes`, { object: file.name })
+    throw new AppError('bad-request', `"${file.name}" is larger than ${maxBytes} bytes`, {
+      object: file.name,
+    })
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(await readBytes(file, 0, file.sizeBytes))
   } catch (error) {
     if (error instanceof AppError) throw error
-    throw new AppError('bad-request', `"${file.name}" is not text in UTF-8`, { object: file.name, cause: error })
+    throw new AppError('bad-request', `"${file.name}" is not text in UTF-8`, {
+      object: file.name,
+      cause: error,
+    })
   }
 }
 

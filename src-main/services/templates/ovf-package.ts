@@ -50,7 +50,9 @@ async function openArchive(whole: LocalBytes): Promise<OvfPackage> {
     [...entries.values()].filter((entry) => entry.name.toLowerCase().endsWith(text))
   const [descriptor, ...others] = ending('.ovf')
   if (descriptor === undefined || others.length > 0)
-    throw new AppError('bad-request', 'The archive must have exactly one OVF descriptor', { object: whole.name })
+    throw new AppError('bad-request', 'The archive must have exactly one OVF descriptor', {
+      object: whole.name,
+    })
   const file = async (wanted: string): Promise<LocalBytes> => {
     const entry = entries.get(wanted)
     if (entry === undefined)
@@ -68,8 +70,12 @@ async function finishPackage(
   file: OvfPackage['file'],
 ): Promise<OvfPackage> {
   const descriptor = await readText(descriptorFile, maxXmlBytes)
-  const digests = manifest === undefined ? new Map<string, Digest>() : parseManifest(await readText(manifest, maxManifestBytes))
-  if (manifest === undefined) warnings.push('The OVF has no manifest, so its disks cannot be checked against checksums')
+  const digests =
+    manifest === undefined
+      ? new Map<string, Digest>()
+      : parseManifest(await readText(manifest, maxManifestBytes))
+  if (manifest === undefined)
+    warnings.push('The OVF has no manifest, so its disks cannot be checked against checksums')
   if (signed) warnings.push('The signature of the OVF is not checked')
   const digest = digests.get(descriptorFile.name)
   const bytes = await readBytes(descriptorFile, 0, descriptorFile.sizeBytes)
@@ -107,7 +113,8 @@ async function listEntries(whole: LocalBytes): Promise<Map<string, LocalBytes>> 
         if (header.type === 'x') extended = decodePax(bytes)
         if (header.type === 'L') extended = { name: new TextDecoder().decode(bytes).replace(/\0.*$/s, '') }
       } else {
-        if (header.type !== '0') throw refuse(`"${name}" is a link, directory or device (type ${header.type})`)
+        if (header.type !== '0')
+          throw refuse(`"${name}" is a link, directory or device (type ${header.type})`)
         if (!isPlainName(name)) throw refuse(`"${name.slice(0, 200)}" is not a plain file name`)
         if (entries.has(name)) throw refuse(`"${name}" is there twice`)
         entries.set(name, { name, path: whole.path, offset: start, sizeBytes })

@@ -29,7 +29,10 @@ type Source<K extends TemplateSource['kind']> = Extract<TemplateSource, { kind: 
  * Reads a template that lies on this computer: everything that staging must know, without copying anything. Throws
  * not-found, auth-failed (no right to read), bad-request (damaged, inconsistent or hostile), not-supported.
  */
-export async function readConsoleTemplate(source: TemplateSource, deps: ConsoleTemplateDeps): Promise<Template> {
+export async function readConsoleTemplate(
+  source: TemplateSource,
+  deps: ConsoleTemplateDeps,
+): Promise<Template> {
   deps.signal.throwIfAborted()
   if (source.kind === 'ovf') return readOvfTemplate(source, deps)
   if (source.kind === 'domain' || source.on !== 'console')

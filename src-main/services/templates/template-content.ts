@@ -15,7 +15,8 @@ import { openOvfPackage } from './ovf-package.ts'
 export function openTemplateFile(template: Template, file: TemplateFile): () => AsyncIterable<Uint8Array> {
   return async function* content() {
     const { bytes, digest } = await locate(template, file)
-    if (bytes.sizeBytes !== file.sizeBytes) throw stale(file, `it has ${bytes.sizeBytes} bytes, not ${file.sizeBytes}`)
+    if (bytes.sizeBytes !== file.sizeBytes)
+      throw stale(file, `it has ${bytes.sizeBytes} bytes, not ${file.sizeBytes}`)
     const hash = digest === undefined ? undefined : createHash(digest.algorithm)
     let received = 0
     for await (const chunk of readRange(bytes)) {
@@ -23,12 +24,16 @@ export function openTemplateFile(template: Template, file: TemplateFile): () => 
       hash?.update(chunk)
       yield chunk
     }
-    if (received !== file.sizeBytes) throw stale(file, `it ended after ${received} of ${file.sizeBytes} bytes`)
+    if (received !== file.sizeBytes)
+      throw stale(file, `it ended after ${received} of ${file.sizeBytes} bytes`)
     const hex = hash?.digest('hex')
     if (digest !== undefined && hex !== undefined && hex !== digest.hex)
       throw new AppError('bad-request', `"${file.source}" is not the file of the OVF's manifest`, {
         object: file.source,
-        facts: { 'manifest says': `${digest.algorithm} ${digest.hex}`, 'file has': `${digest.algorithm} ${hex}` },
+        facts: {
+          'manifest says': `${digest.algorithm} ${digest.hex}`,
+          'file has': `${digest.algorithm} ${hex}`,
+        },
         advice: 'Fetch or export the package again.',
       })
   }

@@ -46,9 +46,14 @@ async function runInNamespace(
 
   const exitCode = child.exitCode ?? -1
   const facts = { exitCode: String(exitCode), stderr: Buffer.concat(stderr).toString() }
-  if (ended === 'cancelled') throw new AppError('cancelled', 'The command was cancelled', { object: name, effect: 'unknown' })
-  if (ended === 'timeout') throw new AppError('timeout', 'The command took too long', { object: name, effect: 'unknown' })
+  if (ended === 'cancelled')
+    throw new AppError('cancelled', 'The command was cancelled', { object: name, effect: 'unknown' })
+  if (ended === 'timeout')
+    throw new AppError('timeout', 'The command took too long', { object: name, effect: 'unknown' })
   if (ended !== undefined || !(options.expectExit ?? [0]).includes(exitCode))
-    throw new AppError('device-rejected', `The command failed with exit code ${exitCode}`, { object: name, facts })
+    throw new AppError('device-rejected', `The command failed with exit code ${exitCode}`, {
+      object: name,
+      facts,
+    })
   return { exitCode, stdout: new Uint8Array(Buffer.concat(stdout)), stderr: facts.stderr }
 }

@@ -19,7 +19,13 @@ export interface PrivateLibvirtd {
 }
 
 /** Directories that are the daemon's own; the machine's stay untouched behind them. */
-const owned = { etc: '/etc/libvirt', lib: '/var/lib/libvirt', cache: '/var/cache/libvirt', log: '/var/log/libvirt', run: '/run/libvirt' }
+const owned = {
+  etc: '/etc/libvirt',
+  lib: '/var/lib/libvirt',
+  cache: '/var/cache/libvirt',
+  log: '/var/log/libvirt',
+  run: '/run/libvirt',
+}
 
 /** Without other users, cgroups, security drivers and helper daemons: what a plain root shell can run anywhere. */
 const qemuConf = `
@@ -59,7 +65,8 @@ while :; do sleep 3600 & wait $!; done
 /** A libvirtd with QEMU in mount and process namespaces of its own: nothing of it is seen by the rest of the machine. */
 export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
   const directory = await mkdtemp(join(tmpdir(), 'gantry-libvirtd-'))
-  for (const name of [...Object.keys(owned), 'log/qemu', 'images']) await mkdir(join(directory, name), { recursive: true })
+  for (const name of [...Object.keys(owned), 'log/qemu', 'images'])
+    await mkdir(join(directory, name), { recursive: true })
   await writeFile(join(directory, 'etc/qemu.conf'), qemuConf)
   await writeFile(
     join(directory, 'etc/libvirtd.conf'),

@@ -24,10 +24,9 @@ const lun: DefineVm['lun'] = {
   naa: '6'.padEnd(32, '0'),
   portal: '127.0.0.1:3260',
 }
-const template = buildDomain(
-  { name: 'template', memoryBytes: 32 * MiB, cpus: 1, firmware: 'bios' },
-  [{ name: 'disk0.raw', format: 'raw' }],
-)
+const template = buildDomain({ name: 'template', memoryBytes: 32 * MiB, cpus: 1, firmware: 'bios' }, [
+  { name: 'disk0.raw', format: 'raw' },
+])
 const { signal } = new AbortController()
 
 let lab: PrivateLibvirtd
@@ -45,7 +44,13 @@ async function describeVm(name: string, disk: Uint8Array): Promise<VmDefinition>
   const path = join(lab.directory, 'images', `${name}.raw`)
   await writeFile(path, disk)
   await truncate(path, MiB)
-  const vm = vms.describeVm({ name, uuid: randomUUID(), lun, template, disks: [{ index: 0, path, format: 'raw' }] })
+  const vm = vms.describeVm({
+    name,
+    uuid: randomUUID(),
+    lun,
+    template,
+    disks: [{ index: 0, path, format: 'raw' }],
+  })
   made.push(vm)
   return vm
 }
@@ -73,7 +78,13 @@ describe('VMs on a real libvirt (A11, A14, A15)', () => {
       disks: [{ device: 'vda', type: 'file', source: join(lab.directory, 'images/web.raw'), format: 'raw' }],
     })
     await expect(vms.undefineVm(vm).run({ signal })).rejects.toMatchObject({ code: 'busy' })
-    const removal = [vms.stopVm(vm.uuid), vms.stopVm(vm.uuid), vms.undefineVm(vm), vms.undefineVm(vm), vms.stopVm(vm.uuid)]
+    const removal = [
+      vms.stopVm(vm.uuid),
+      vms.stopVm(vm.uuid),
+      vms.undefineVm(vm),
+      vms.undefineVm(vm),
+      vms.stopVm(vm.uuid),
+    ]
     for (const action of removal) await action.run({ signal })
     expect(await vms.findVm(vm.uuid, signal)).toBeUndefined()
     const { stdout } = await lab.shell.run(vms.undefineVm(vm).commands[0] as never, { signal })
@@ -116,9 +127,14 @@ describe('VMs on a real libvirt (A11, A14, A15)', () => {
     await vms.waitForGuest(vm, serial('still busy'), 30_000).run({ signal })
     await expect(vms.waitForGuest(vm, serial('VMREADY'), 1).run({ signal })).rejects.toMatchObject({
       code: 'timeout',
-      facts: { state: expect.stringContaining('running'), 'last lines of the console': expect.stringMatching(/still busy$/) },
+      facts: {
+        state: expect.stringContaining('running'),
+        'last lines of the console': expect.stringMatching(/still busy$/),
+      },
     })
-    await expect(vms.waitForGuest(vm, { kind: 'agent' }, 1).run({ signal })).rejects.toMatchObject({ code: 'timeout' })
+    await expect(vms.waitForGuest(vm, { kind: 'agent' }, 1).run({ signal })).rejects.toMatchObject({
+      code: 'timeout',
+    })
     expect((await vms.findVm(vm.uuid, signal))?.state).toBe('running')
     await removeAll()
   })
@@ -178,7 +194,10 @@ describe('VMs on a real libvirt (A11, A14, A15)', () => {
         () => vms.undefineVm(vm).run({ signal }),
       ]
       for (const attempt of attempts)
-        await expect(attempt()).rejects.toMatchObject({ code: 'unreachable', advice: expect.stringContaining('libvirtd') })
+        await expect(attempt()).rejects.toMatchObject({
+          code: 'unreachable',
+          advice: expect.stringContaining('libvirtd'),
+        })
     } finally {
       await lab.startDaemon()
     }
@@ -192,16 +211,34 @@ describe('VMs on a real libvirt (A11, A14, A15)', () => {
         name: `vm${index}`,
         uuid: randomUUID(),
         lun,
-        template: buildDomain({ name: 't', memoryBytes: GiB, cpus: 2, firmware: 'bios' }, [{ name: 'a', format: 'qcow2' }]),
+        template: buildDomain({ name: 't', memoryBytes: GiB, cpus: 2, firmware: 'bios' }, [
+          { name: 'a', format: 'qcow2' },
+        ]),
         disks: [{ index: 0, path: `/images/${index}.qcow2`, format: 'qcow2' }],
       }),
     )
-    const define = many.map((vm) => vms.defineVm(vm).commands[0]).join('\n').replaceAll('set -eu\n', '')
+    const define = many
+      .map((vm) => vms.defineVm(vm).commands[0])
+      .join('\n')
+      .replaceAll('set -eu\n', '')
     await writeFile(join(lab.directory, 'define.sh'), define)
-    await lab.shell.run(`sh ${join(lab.directory, 'define.sh')} >/dev/null` as never, { signal, timeoutMs: 120_000 })
+    await lab.shell.run(`sh ${join(lab.directory, 'define.sh')} >/dev/null` as never, {
+      signal,
+      timeoutMs: 120_000,
+    })
     const start = performance.now()
     const found = await vms.listVms(signal)
     console.log(`listVms of ${found.length} VMs: ${Math.round(performance.now() - start)} ms`)
-    expect(found.map((vm) => vm.uuid).toSorted().join()).toBe(many.map((vm) => vm.uuid).toSorted().join())
+    expect(
+      found
+        .map((vm) => vm.uuid)
+        .toSorted()
+        .join(),
+    ).toBe(
+      many
+        .map((vm) => vm.uuid)
+        .toSorted()
+        .join(),
+    )
   })
 })

@@ -38,7 +38,10 @@ export function buildDomain(
     text('name', vm.name),
     ...(vm.uuid === undefined ? [] : [text('uuid', vm.uuid)]),
     makeElement('metadata', {}, [
-      makeElement(`${metadataPrefix}:accelerator`, { [`xmlns:${metadataPrefix}`]: metadataNamespace, type: 'any' }),
+      makeElement(`${metadataPrefix}:accelerator`, {
+        [`xmlns:${metadataPrefix}`]: metadataNamespace,
+        type: 'any',
+      }),
     ]),
     text('memory', String(vm.memoryBytes), { unit: 'b' }),
     text('vcpu', String(vm.cpus), { placement: 'static' }),

@@ -23,7 +23,8 @@ elif [ ! -r "$1" ]; then echo unreadable; else stat -L -c %s -- "$1"; fi; readli
   return files.map((file, index) => {
     const [size = '', realPath = ''] = answers.slice(index * 2, index * 2 + 2)
     const object = file.path
-    if (size === 'missing') throw new AppError('not-found', `"${file.path}" is not on ${shell.name}`, { object })
+    if (size === 'missing')
+      throw new AppError('not-found', `"${file.path}" is not on ${shell.name}`, { object })
     if (!/^\d+$/.test(size))
       throw new AppError(
         'bad-request',
@@ -48,7 +49,9 @@ async function readRanges(
   )
   const answers = stdoutText(await shell.run(script, { signal })).split('\n')
   let line = 0
-  return wanted.map(({ ranges }) => ranges.map(() => new Uint8Array(Buffer.from(answers[line++] ?? '', 'base64'))))
+  return wanted.map(({ ranges }) =>
+    ranges.map(() => new Uint8Array(Buffer.from(answers[line++] ?? '', 'base64'))),
+  )
 }
 
 /**
@@ -75,6 +78,8 @@ export async function inspectHostImages(
   return files.flatMap(({ path, sizeBytes, claimedFormat }, index) => {
     const found = facts[index]
     if (found === undefined) return []
-    return [{ source: path, sizeBytes, facts: found, ...(claimedFormat === undefined ? {} : { claimedFormat }) }]
+    return [
+      { source: path, sizeBytes, facts: found, ...(claimedFormat === undefined ? {} : { claimedFormat }) },
+    ]
   })
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 
 /** Random, with the prefix that QEMU and libvirt use for their VMs; unicast, locally administered. */
-export const newMacAddress = (): string => ['52:54:00', ...randomBytes(3).toString('hex').match(/../g) ?? []].join(':')
+export const newMacAddress = (): string =>
+  ['52:54:00', ...(randomBytes(3).toString('hex').match(/../g) ?? [])].join(':')
 
 /**
  * The file that libvirt logs a VM's serial console to. In libvirt's own log directory, the one place where its log

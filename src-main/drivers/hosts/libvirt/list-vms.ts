@@ -47,7 +47,10 @@ export function parseVms(output: string, host: string, learntAt: string): Vm[] {
     const [uuid = '', body = ''] = sections.slice(at, at + 2)
     const start = body.indexOf('<domain')
     if (start < 0) continue
-    const { vm, disks } = readDomain(body.slice(start).trim(), `The configuration of VM ${uuid} on host ${host}`)
+    const { vm, disks } = readDomain(
+      body.slice(start).trim(),
+      `The configuration of VM ${uuid} on host ${host}`,
+    )
     if (vm.uuid !== uuid) continue
     vms.push({
       host,

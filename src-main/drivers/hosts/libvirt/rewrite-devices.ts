@@ -30,7 +30,8 @@ export function renewInterfaces(devices: XmlElement, newMac: () => string): stri
 export function setSerialConsole(devices: XmlElement, path: string): void {
   // The console element of a serial port is its second name; the hypervisor writes it again.
   devices.children = elementsOf(devices).filter(
-    (child) => child.name !== 'console' || (attributeOf(find(child, 'target'), 'type') ?? 'serial') !== 'serial',
+    (child) =>
+      child.name !== 'console' || (attributeOf(find(child, 'target'), 'type') ?? 'serial') !== 'serial',
   )
   const ports = childrenOf(devices, 'serial')
   for (const port of [...ports, ...childrenOf(devices, 'console'), ...childrenOf(devices, 'parallel')]) {
@@ -46,7 +47,10 @@ export function setSerialConsole(devices: XmlElement, path: string): void {
 /** Sockets of guest channels are named by the hypervisor for each VM. */
 function renewChannels(devices: XmlElement): void {
   for (const channel of childrenOf(devices, 'channel'))
-    if (attributeOf(channel, 'type') === 'unix') removeChildren(channel, 'source', 'log')
+    if (attributeOf(channel, 'type') === 'unix') {
+      removeChildren(channel, 'source', 'log')
+      find(channel, 'target')?.attributes.delete('state')
+    }
 }
 
 function renewGraphics(devices: XmlElement): void {

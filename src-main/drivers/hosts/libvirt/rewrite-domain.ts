@@ -88,7 +88,9 @@ function renewFirmware(root: XmlElement): void {
   os.children = elementsOf(os).filter((child) => child.name !== 'nvram' || hasTemplate(child))
   if (!automatic) return
   // The path that was chosen on the template's host; asked for again on this one.
-  os.children = elementsOf(os).filter((child) => child.name !== 'loader' || attributeOf(child, 'secure') === 'yes')
+  os.children = elementsOf(os).filter(
+    (child) => child.name !== 'loader' || attributeOf(child, 'secure') === 'yes',
+  )
   for (const loader of childrenOf(os, 'loader')) {
     loader.children = []
     loader.attributes.clear()

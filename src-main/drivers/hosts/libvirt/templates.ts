@@ -49,10 +49,14 @@ async function readDomainSource(
   if (vm.name !== source.domain && vm.uuid !== source.domain)
     throw new AppError('not-found', `There is no VM of this name on host ${config.name}`, { object })
   if (state.trim() !== 'shut off')
-    throw new AppError('busy', `The VM is in use (${state.trim()}): its disks may change while they are copied`, {
-      object,
-      advice: 'Shut it down in the guest, then stage it.',
-    })
+    throw new AppError(
+      'busy',
+      `The VM is in use (${state.trim()}): its disks may change while they are copied`,
+      {
+        object,
+        advice: 'Shut it down in the guest, then stage it.',
+      },
+    )
   const template = readDomainTemplate(text, `VM ${vm.name}`)
   const images = await inspectHostImages(shell, template.images, signal)
   const saved = info.some((line) => /^Managed save:\s+yes$/.test(line))
@@ -79,10 +83,13 @@ echo "$n"
 if [ "$n" -eq 1 ]; then head -c ${maxXmlBytes + 1} -- "$xml"; fi`
   const result = await shell.run(script, { signal, expectExit: [0, 3] })
   const object = `folder ${path}`
-  if (result.exitCode === 3) throw new AppError('not-found', `The folder is not on host ${config.name}`, { object })
+  if (result.exitCode === 3)
+    throw new AppError('not-found', `The folder is not on host ${config.name}`, { object })
   const [realPath = '', count = '', ...rest] = stdoutText(result).split('\n')
   if (count !== '1')
-    throw new AppError('bad-request', `The folder has ${count} configurations (*.xml); it must have one`, { object })
+    throw new AppError('bad-request', `The folder has ${count} configurations (*.xml); it must have one`, {
+      object,
+    })
   const template = readDomainTemplate(rest.join('\n'), `The configuration in ${path}`)
   return completeDomainTemplate(
     source,

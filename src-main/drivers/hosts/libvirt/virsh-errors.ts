@@ -22,7 +22,8 @@ const meanings: readonly Meaning[] = [
     advice: 'Use root, let the connection use sudo, or add the user to the group libvirt.',
   },
   {
-    words: /failed to connect to the hypervisor|Failed to connect socket|Cannot recv data|End of file while reading|Disconnected from|client socket is closed/i,
+    words:
+      /failed to connect to the hypervisor|Failed to connect socket|Cannot recv data|End of file while reading|Disconnected from|client socket is closed/i,
     code: 'unreachable',
     message: 'The libvirt daemon on the host does not answer',
     advice:
@@ -43,7 +44,8 @@ const meanings: readonly Meaning[] = [
     words: /domaintype=kvm|KVM (acceleration )?not available|Could not access KVM/i,
     code: 'not-supported',
     message: 'The VM needs KVM, which this host does not offer',
-    advice: 'Turn on virtualization in the firmware of the host and load its KVM module, or choose another host.',
+    advice:
+      'Turn on virtualization in the firmware of the host and load its KVM module, or choose another host.',
   },
   {
     words: /failed to get domain|Domain not found/,

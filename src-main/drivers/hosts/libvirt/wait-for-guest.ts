@@ -55,7 +55,7 @@ export function cleanConsole(text: string): string {
   return (
     text
       // eslint-disable-next-line no-control-regex
-      .replace(/\u001b(\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(\u0007|\u001b\\)?|[@-_])/g, '')
+      .replace(/\u001b(\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(\u0007|\u001b\\)?|[ -/]*[0-~])?/g, '')
       // eslint-disable-next-line no-control-regex
       .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, '')
       .trim()
@@ -77,12 +77,14 @@ export function waitForGuest(virsh: Virsh, guest: Guest, sign: ReadySign, timeou
       const [state = '', ...tail] = output.split('\n')
       const consoleText = cleanConsole(tail.join('\n'))
       const facts = { state, 'last lines of the console': consoleText === '' ? 'none' : consoleText }
-      const sought = sign.kind === 'serial' ? `printed "${sign.text}" on its serial console` : 'answered by its agent'
+      const sought =
+        sign.kind === 'serial' ? `printed "${sign.text}" on its serial console` : 'answered by its agent'
       if (result.exitCode === exits.noAgent)
         throw new AppError('not-supported', 'The VM has no guest agent channel', {
           object,
           facts: { 'device says': cleanConsole(output) },
-          advice: 'Wait for a text on the serial console instead, or add the channel org.qemu.guest_agent.0 to the template.',
+          advice:
+            'Wait for a text on the serial console instead, or add the channel org.qemu.guest_agent.0 to the template.',
         })
       if (result.exitCode === exits.stopped)
         throw new AppError('device-rejected', `The VM stopped (${state}) before the guest ${sought}`, {
@@ -95,9 +97,9 @@ export function waitForGuest(virsh: Virsh, guest: Guest, sign: ReadySign, timeou
       throw new AppError('timeout', `The guest has not ${sought} within ${Math.ceil(timeoutMs / 1000)} s`, {
         object,
         facts,
-        advice: 'The VM goes on running. Allow more time, or correct the text that the guest prints when it is up.',
+        advice:
+          'The VM goes on running. Allow more time, or correct the text that the guest prints when it is up.',
       })
     },
   }
 }
-
