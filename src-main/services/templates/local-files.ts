@@ -24,7 +24,13 @@ const codes: Readonly<Record<string, 'not-found' | 'auth-failed'>> = {
 
 /** An error of the file system as ours. */
 export function fileError(error: unknown, path: string): unknown {
-  if (!(error instanceof Error) || !('code' in error) || typeof error.code !== 'string') return error
+  if (
+    error instanceof AppError ||
+    !(error instanceof Error) ||
+    !('code' in error) ||
+    typeof error.code !== 'string'
+  )
+    return error
   return new AppError(codes[error.code] ?? 'device-rejected', `"${path}" cannot be read on this computer`, {
     object: path,
     facts: { 'system says': error.message },

@@ -47,7 +47,10 @@ export function setSerialConsole(devices: XmlElement, path: string): void {
 /** Sockets of guest channels are named by the hypervisor for each VM. */
 function renewChannels(devices: XmlElement): void {
   for (const channel of childrenOf(devices, 'channel'))
-    if (attributeOf(channel, 'type') === 'unix') removeChildren(channel, 'source', 'log')
+    if (attributeOf(channel, 'type') === 'unix') {
+      removeChildren(channel, 'source', 'log')
+      find(channel, 'target')?.attributes.delete('state')
+    }
 }
 
 function renewGraphics(devices: XmlElement): void {
