@@ -73,7 +73,6 @@ const makeFileSystem: Record<FileSystemType, (spec: PrepareUnit) => ShellScript>
   ntfs: ({ fileSystemUuid, label }) => sh`mkntfs ${mkfsArguments('ntfs')} -L ${label.slice(0, 32)} "$node"
 ntfslabel ${`--new-serial=${fileSystemUuid.replaceAll('-', '').slice(0, 16)}`} "$node" >/dev/null`,
 }
-const minimumBytes: Record<FileSystemType, number> = { ext4: 16 << 20, xfs: 303 << 20, ntfs: 16 << 20 }
 /** Sectors are counted with 32 bits in an MBR. */
 const mbrBytes = 2 ** 41
 
@@ -84,8 +83,7 @@ function prepareBody(spec: PrepareUnit): ShellScript {
 need_device
 case $device in /dev/loop*) verify_user_space ;; *) verify_open_iscsi ;; esac`,
     guard,
-    sh`size=$(blockdev --getsize64 "$device")
-[ "$size" -ge ${minimumBytes[fileSystem]} ] || fail ${exit.wrongSize} "$size bytes, ${fileSystem} needs ${minimumBytes[fileSystem]}"`,
+    sh`size=$(blockdev --getsize64 "$device")`,
     spec.partitionTable === 'mbr'
       ? sh`[ "$size" -le ${mbrBytes} ] || fail ${exit.wrongSize} "an MBR cannot describe $size bytes"`
       : sh``,
