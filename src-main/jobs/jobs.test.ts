@@ -220,6 +220,35 @@ describe('a job that fails', () => {
   })
 })
 
+describe('a person who acts as soon as he is told', () => {
+  it('is the only one who runs the job then', async () => {
+    const plan = makePlan()
+    const undo = failAt('two', 'undo', 'before', 1)
+    let refused: unknown
+    const kind = deviceKind('make', 'resume', async (call) => {
+      await undo(call)
+      if (call.operation !== 'undo' || call.stepId !== 'one' || call.moment !== 'before') return
+      await new Promise(setImmediate)
+      try {
+        desk.jobs.resume(jobId)
+      } catch (error) {
+        refused = error
+      }
+    })
+    const desk = openConsole(plan.base, {
+      kinds: [kind],
+      env: { GANTRY_FAIL_STEP: 'make/two' },
+      onEvent({ name, payload }) {
+        if (name === 'jobs.jobChanged' && payload.state === 'needs-operator') desk.jobs.undo(payload.id)
+      },
+    })
+    const { jobId } = desk.jobs.start('make', plan)
+    expect((await desk.jobs.wait(jobId)).state).toBe('undone')
+    expect(refused).toEqual(code('busy'))
+    expect(readDevice(plan.dir)).toEqual(untouched)
+  })
+})
+
 describe('cancel', () => {
   it('inside a step stops it and undoes', async () => {
     const plan = makePlan()
@@ -363,6 +392,30 @@ describe('recovery', () => {
     expect(jobs.get(jobId).log.map(({ text }) => text)).toContain('Lost on the device: applied again')
   })
 
+  it('does not bring back what a later step has taken away on purpose', async () => {
+    const plan = makePlan(true)
+    const mortal = makeMortal()
+    const first = openConsole(plan.base, {
+      kinds: [deviceKind('make', 'resume', ({ stepId }) => void (stepId === 'close' && mortal.die()))],
+      wrapJournal: mortal.wrap,
+    })
+    const { jobId } = first.jobs.start('make', plan)
+    await expect(first.jobs.wait(jobId)).rejects.toThrow('dead')
+    expect(readDevice(plan.dir)).toEqual(made(jobId))
+
+    const called = new Set<string>()
+    const kind = deviceKind(
+      'make',
+      'resume',
+      ({ operation, stepId }) => void called.add(`${operation} ${stepId}`),
+    )
+    const { jobs } = openConsole(plan.base, { kinds: [kind], isAlive: nobody })
+    jobs.recover()
+    expect((await jobs.wait(jobId)).state).toBe('done')
+    expect([...called]).toEqual(['observe one', 'observe two', 'observe three', 'apply close'])
+    expect(readDevice(plan.dir)).toEqual(made(jobId))
+  })
+
   it('undoes a job whose cancelling was on record, whatever its kind says', async () => {
     const { plan, jobId, reopen } = await abandon()
     const { jobs, journal } = reopen()
@@ -431,30 +484,71 @@ describe('recovery', () => {
 })
 
 describe('a journal that takes no writes', () => {
-  it('stops the job before it sends more, and shows it as interrupted', async () => {
+  /** A console whose journal refuses states from a moment on. */
+  function openFragile(refuse: (state: string, stepId: string | undefined) => boolean) {
     const plan = makePlan()
-    let [breaks, broken] = [true, false]
     const called: string[] = []
-    const kind = deviceKind('make', 'resume', ({ operation, stepId, moment }) => {
-      if (moment === 'before') called.push(`${operation} ${stepId}`)
-      if (stepId === 'two' && moment === 'after') broken = breaks
-    })
+    const refuseIf = (state: string, stepId?: string): void => {
+      if (refuse(state, stepId)) throw new AppError('device-rejected', 'disk full')
+    }
     const { jobs } = openConsole(plan.base, {
-      kinds: [kind],
+      kinds: [
+        deviceKind('make', 'resume', ({ operation, stepId, moment }) => {
+          if (moment === 'before') called.push(`${operation} ${stepId}`)
+        }),
+      ],
       wrapJournal: (journal) => ({
         ...journal,
-        setStepState(...args) {
-          if (broken) throw new AppError('device-rejected', 'disk full')
-          journal.setStepState(...args)
+        setStepState(id, stepId, state, result) {
+          refuseIf(state, stepId)
+          journal.setStepState(id, stepId, state, result)
+        },
+        setJobState(id, state, error) {
+          refuseIf(state)
+          journal.setJobState(id, state, error)
         },
       }),
     })
+    return { plan, jobs, called }
+  }
+
+  it.each([
+    { state: 'applying', expected: ['apply one'] },
+    { state: 'done', expected: ['apply one', 'apply two'] },
+  ])('stops the job before it sends more: $state', async ({ state, expected }) => {
+    let refusals = 1
+    const { plan, jobs, called } = openFragile(
+      (next, stepId) => stepId === 'two' && next === state && refusals-- > 0,
+    )
     const { jobId } = jobs.start('make', plan)
     expect(await jobs.wait(jobId)).toMatchObject({ state: 'interrupted', error: { message: 'disk full' } })
-    expect(called).toEqual(['apply one', 'apply two'])
-    breaks = broken = false
+    expect(called).toEqual(expected)
     jobs.resume(jobId)
     expect((await jobs.wait(jobId)).state).toBe('done')
     expect(readDevice(plan.dir)).toEqual(made(jobId))
+  })
+
+  it('not even that the job is interrupted: it shows so, and can be gone on with in the same console', async () => {
+    let broken = true
+    const { plan, jobs } = openFragile(
+      (state, stepId) => broken && (stepId === 'two' || state === 'interrupted'),
+    )
+    const { jobId } = jobs.start('make', plan)
+    expect((await jobs.wait(jobId)).state).toBe('interrupted')
+    broken = false
+    jobs.undo(jobId)
+    expect((await jobs.wait(jobId)).state).toBe('undone')
+    expect(readDevice(plan.dir)).toEqual(untouched)
+  })
+
+  it('in an undo: the operator is needed', async () => {
+    let refusals = 1
+    const { plan, jobs } = openFragile((state) => state === 'undone' && refusals-- > 0)
+    const { jobId } = jobs.start('make', plan)
+    jobs.cancel(jobId)
+    expect(await jobs.wait(jobId)).toMatchObject({ state: 'needs-operator', error: { message: 'disk full' } })
+    jobs.undo(jobId)
+    expect((await jobs.wait(jobId)).state).toBe('undone')
+    expect(readDevice(plan.dir)).toEqual(untouched)
   })
 })
