@@ -221,6 +221,22 @@ describe('a job that fails', () => {
 })
 
 describe('a person who acts as soon as he is told', () => {
+  it('of the start can cancel', async () => {
+    const plan = makePlan()
+    const states: string[] = []
+    const desk = openConsole(plan.base, {
+      kinds: [deviceKind('make', 'resume')],
+      onEvent({ name, payload }) {
+        if (name !== 'jobs.jobChanged') return
+        if (states.push(payload.state) === 1) desk.jobs.cancel(payload.id)
+      },
+    })
+    const { jobId } = desk.jobs.start('make', plan)
+    expect((await desk.jobs.wait(jobId)).state).toBe('undone')
+    expect(states).toEqual(['running', 'undoing', 'undone'])
+    expect(desk.jobs.get(jobId).steps.map(({ state }) => state)).toEqual(['planned', 'planned', 'planned'])
+  })
+
   it('is the only one who runs the job then', async () => {
     const plan = makePlan()
     const undo = failAt('two', 'undo', 'before', 1)
@@ -452,9 +468,11 @@ describe('recovery', () => {
       if (call.operation === 'apply' && call.moment === 'before' && call.stepId === 'three') applied++
     }
     const [second, third] = [reopen(count), reopen(count)]
-    // Both have seen it before either takes it.
-    const recovered = [second.jobs.recover(), third.jobs.recover()]
-    expect(recovered).toEqual([[{ jobId, outcome: 'resumed' }], []])
+    const seen = third.journal.listOpen()
+    // What it looks at was read before the other took the job.
+    third.journal.listOpen = () => seen
+    expect(second.jobs.recover()).toEqual([{ jobId, outcome: 'resumed' }])
+    expect(third.jobs.recover()).toEqual([{ jobId, outcome: 'left', error: code('busy') }])
     expect(() => third.jobs.resume(jobId)).toThrow(code('busy'))
     expect((await third.jobs.wait(jobId)).state).toBe('done')
     expect([applied, readDevice(plan.dir)]).toEqual([1, made(jobId)])

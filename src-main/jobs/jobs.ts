@@ -55,7 +55,10 @@ export interface Jobs {
   resume(jobId: string): void
   /** Undoes an interrupted job or one that needs the operator. Throws busy, stale. */
   undo(jobId: string): void
-  /** A person has looked: the job ends as it is and its resources become free. Throws stale unless it needs the operator. */
+  /**
+   * A person has looked: the job ends as it is and its resources become free. Throws stale unless it needs the
+   * operator or is one that this version cannot work on.
+   */
   close(jobId: string): void
   /** Takes over every job whose console is gone, and resumes or undoes it as its kind says. For the start of a console. */
   recover(): RecoveredJob[]
@@ -91,7 +94,13 @@ export function createJobs(options: JobsOptions): Jobs {
       // Who listens does not decide over the job.
     }
   }
-  const emitJob = (jobId: string): void => emit({ name: 'jobs.jobChanged', payload: journal.summary(jobId) })
+  const emitJob = (jobId: string): void => {
+    try {
+      emit({ name: 'jobs.jobChanged', payload: journal.summary(jobId) })
+    } catch {
+      // The job runs all the same; its own next commit meets what is wrong with the journal.
+    }
+  }
 
   /** A job of this process that it does not run is nobody's: its runner could not write to the journal. */
   const isRunBy = (jobId: string, other: JobOwner): boolean =>
@@ -147,8 +156,8 @@ export function createJobs(options: JobsOptions): Jobs {
         return direction
       },
     )
-    emitJob(jobId)
     run(job, chosen.steps, job.state === 'undoing' ? { reason: chosen.reason } : undefined)
+    emitJob(jobId)
     return job.state
   }
 
@@ -227,12 +236,11 @@ export function createJobs(options: JobsOptions): Jobs {
         steps: steps.map(toPlannedStep),
         owner,
       })
-      emitJob(jobId)
       run(journal.get(jobId), steps)
+      emitJob(jobId)
       return { jobId }
     },
     async wait(jobId) {
-      await running.get(jobId)?.ended
       for (;;) {
         const job = showAbandoned(journal.summary(jobId))
         if (restingStates.has(job.state)) return job
@@ -241,13 +249,9 @@ export function createJobs(options: JobsOptions): Jobs {
     },
     cancel(jobId) {
       journal.requestCancel(jobId)
-      const here = running.get(jobId)
-      if (here !== undefined) {
-        here.cancel()
-        return
-      }
       const { state, owner: other } = journal.get(jobId)
       if (state === 'interrupted' || !isRunBy(jobId, other)) takeOver(jobId, 'operator', () => 'undoing')
+      else running.get(jobId)?.cancel()
     },
     resume(jobId) {
       takeOver(jobId, 'operator', () => 'running')
