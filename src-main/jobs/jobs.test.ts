@@ -1,56 +1,9 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { deviceKind, readDevice } from '#test/unit/jobs/fake-device.ts'
-import type { DeviceCall, DevicePlan, Meddle } from '#test/unit/jobs/fake-device.ts'
-import { makeMortal } from '#test/unit/jobs/mortal-journal.ts'
+import { code, failAt, made, makeGate, makePlan, untouched } from '#test/unit/jobs/scenario.ts'
 import { openConsole } from '#test/unit/jobs/test-console.ts'
-import { makeTempDir } from '#test/unit/temp-dir.ts'
-import { AppError } from '#shared/errors/app-error.ts'
-import type { JobKind } from './step.ts'
-
-const code = (expected: string): unknown => expect.objectContaining({ code: expected })
-const nobody = (): boolean => false
-
-function makePlan(door = false): DevicePlan & { base: string } {
-  const base = makeTempDir()
-  const dir = join(base, 'device')
-  readDevice(dir)
-  writeFileSync(join(dir, 'foreign'), 'not ours')
-  return { base, dir, files: ['one', 'two', 'three'], door }
-}
-
-const untouched = { foreign: 'not ours' }
-const made = (jobId: string): unknown => ({ ...untouched, one: jobId, two: jobId, three: jobId })
-
-/** Throws at one moment of one step. */
-const failAt =
-  (
-    stepId: string,
-    operation: DeviceCall['operation'],
-    moment: DeviceCall['moment'],
-    times = Infinity,
-  ): Meddle =>
-  (call) => {
-    if (call.stepId !== stepId || call.operation !== operation || call.moment !== moment || times-- <= 0)
-      return
-    throw new AppError('device-rejected', 'No', { facts: { stderr: 'tgtadm: no' }, effect: 'unknown' })
-  }
-
-/** Waits in the middle of a step until it is aborted; `reached` is when it waits. */
-function makeGate(stepId: string): { meddle: Meddle; reached: Promise<void> } {
-  const gate = Promise.withResolvers<void>()
-  return {
-    reached: gate.promise,
-    async meddle(call) {
-      if (call.stepId !== stepId || call.operation !== 'apply' || call.moment !== 'middle') return
-      gate.resolve()
-      await new Promise((_, reject) => {
-        call.signal.addEventListener('abort', () => reject(call.signal.reason), { once: true })
-      })
-    },
-  }
-}
 
 describe('a job that succeeds', () => {
   it('applies its steps in order, tells of each after it was committed, and frees its resources', async () => {
@@ -220,6 +173,51 @@ describe('a job that fails', () => {
   })
 })
 
+describe('a person who acts as soon as he is told', () => {
+  it('of the start can cancel', async () => {
+    const plan = makePlan()
+    const states: string[] = []
+    const desk = openConsole(plan.base, {
+      kinds: [deviceKind('make', 'resume')],
+      onEvent({ name, payload }) {
+        if (name !== 'jobs.jobChanged') return
+        if (states.push(payload.state) === 1) desk.jobs.cancel(payload.id)
+      },
+    })
+    const { jobId } = desk.jobs.start('make', plan)
+    expect((await desk.jobs.wait(jobId)).state).toBe('undone')
+    expect(states).toEqual(['running', 'undoing', 'undone'])
+    expect(desk.jobs.get(jobId).steps.map(({ state }) => state)).toEqual(['planned', 'planned', 'planned'])
+  })
+
+  it('is the only one who runs the job then', async () => {
+    const plan = makePlan()
+    const undo = failAt('two', 'undo', 'before', 1)
+    let refused: unknown
+    const kind = deviceKind('make', 'resume', async (call) => {
+      await undo(call)
+      if (call.operation !== 'undo' || call.stepId !== 'one' || call.moment !== 'before') return
+      await new Promise(setImmediate)
+      try {
+        desk.jobs.resume(jobId)
+      } catch (error) {
+        refused = error
+      }
+    })
+    const desk = openConsole(plan.base, {
+      kinds: [kind],
+      env: { GANTRY_FAIL_STEP: 'make/two' },
+      onEvent({ name, payload }) {
+        if (name === 'jobs.jobChanged' && payload.state === 'needs-operator') desk.jobs.undo(payload.id)
+      },
+    })
+    const { jobId } = desk.jobs.start('make', plan)
+    expect((await desk.jobs.wait(jobId)).state).toBe('undone')
+    expect(refused).toEqual(code('busy'))
+    expect(readDevice(plan.dir)).toEqual(untouched)
+  })
+})
+
 describe('cancel', () => {
   it('inside a step stops it and undoes', async () => {
     const plan = makePlan()
@@ -274,187 +272,5 @@ describe('cancel', () => {
     const cancelIt = (): void => jobs.cancel(jobId)
     expect(await jobs.wait(jobId)).toMatchObject({ state: 'undone', error: { code: 'device-rejected' } })
     expect(signals).toEqual(Array(9).fill(false))
-  })
-})
-
-describe('stop', () => {
-  it('with undo cancels what runs and starts no more', async () => {
-    const plan = makePlan()
-    const gate = makeGate('two')
-    const { jobs } = openConsole(plan.base, { kinds: [deviceKind('make', 'resume', gate.meddle)] })
-    const { jobId } = jobs.start('make', plan)
-    await gate.reached
-    await jobs.stop('undo')
-    expect(jobs.get(jobId).state).toBe('undone')
-    expect(readDevice(plan.dir)).toEqual(untouched)
-    expect(() => jobs.start('make', plan)).toThrow(code('busy'))
-    expect(() => jobs.resume(jobId)).toThrow(code('busy'))
-  })
-
-  it('with leave leaves it to the next console', async () => {
-    const plan = makePlan(true)
-    const gate = makeGate('two')
-    const first = openConsole(plan.base, { kinds: [deviceKind('make', 'resume', gate.meddle)] })
-    const { jobId } = first.jobs.start('make', plan)
-    await gate.reached
-    await first.jobs.stop('leave')
-    expect(first.jobs.get(jobId)).toMatchObject({ state: 'interrupted' })
-    expect(
-      first.jobs
-        .get(jobId)
-        .steps.map(({ state }) => state)
-        .slice(0, 3),
-    ).toEqual(['done', 'done', 'applying'])
-
-    const second = openConsole(plan.base, { kinds: [deviceKind('make', 'resume')], isAlive: nobody })
-    expect(second.jobs.recover()).toEqual([{ jobId, outcome: 'resumed' }])
-    expect((await second.jobs.wait(jobId)).state).toBe('done')
-    expect(readDevice(plan.dir)).toEqual(made(jobId))
-  })
-})
-
-describe('recovery', () => {
-  /** A job whose console died in the middle of `two`. */
-  async function abandon(kindName = 'make', afterRestart: 'resume' | 'undo' = 'resume') {
-    const plan = makePlan()
-    const gate = makeGate('two')
-    const mortal = makeMortal()
-    const first = openConsole(plan.base, {
-      kinds: [deviceKind(kindName, afterRestart, gate.meddle)],
-      wrapJournal: mortal.wrap,
-    })
-    const { jobId } = first.jobs.start(kindName, plan)
-    await gate.reached
-    mortal.die()
-    const reopen = (meddle?: Meddle, kinds?: readonly JobKind[]) =>
-      openConsole(plan.base, {
-        kinds: kinds ?? [deviceKind(kindName, afterRestart, meddle)],
-        isAlive: (owner) => owner.startedAt !== first.owner.startedAt,
-      })
-    return { plan, jobId, reopen }
-  }
-
-  it('shows a job whose console is gone as interrupted, and leaves those of living consoles alone', async () => {
-    const { plan, jobId, reopen } = await abandon()
-    const bystander = openConsole(plan.base, { kinds: [deviceKind('make', 'resume')] })
-    expect(bystander.jobs.list()).toMatchObject([{ id: jobId, state: 'running' }])
-    expect(bystander.jobs.recover()).toEqual([])
-    const { jobs } = reopen()
-    expect(jobs.list()).toMatchObject([{ id: jobId, state: 'interrupted' }])
-    expect(jobs.get(jobId).state).toBe('interrupted')
-    expect((await jobs.wait(jobId)).state).toBe('interrupted')
-  })
-
-  it('undoes a kind that says so', async () => {
-    const { plan, jobId, reopen } = await abandon('make', 'undo')
-    const { jobs } = reopen()
-    expect(jobs.recover()).toEqual([{ jobId, outcome: 'undoing' }])
-    expect(await jobs.wait(jobId)).toMatchObject({ state: 'undone', error: { code: 'cancelled' } })
-    expect(readDevice(plan.dir)).toEqual(untouched)
-  })
-
-  it('applies again what was done and has been lost since', async () => {
-    const { plan, jobId, reopen } = await abandon()
-    rmSync(join(plan.dir, 'one'))
-    const { jobs } = reopen()
-    jobs.recover()
-    expect((await jobs.wait(jobId)).state).toBe('done')
-    expect(readDevice(plan.dir)).toEqual(made(jobId))
-    expect(jobs.get(jobId).log.map(({ text }) => text)).toContain('Lost on the device: applied again')
-  })
-
-  it('undoes a job whose cancelling was on record, whatever its kind says', async () => {
-    const { plan, jobId, reopen } = await abandon()
-    const { jobs, journal } = reopen()
-    journal.requestCancel(jobId)
-    expect(jobs.recover()).toEqual([{ jobId, outcome: 'undoing' }])
-    expect((await jobs.wait(jobId)).state).toBe('undone')
-    expect(readDevice(plan.dir)).toEqual(untouched)
-  })
-
-  it('by cancelling undoes a job that nobody runs', async () => {
-    const { plan, jobId, reopen } = await abandon()
-    const { jobs } = reopen()
-    jobs.cancel(jobId)
-    expect((await jobs.wait(jobId)).state).toBe('undone')
-    expect(readDevice(plan.dir)).toEqual(untouched)
-  })
-
-  it('changes nothing while the device cannot be asked, and goes on when it can', async () => {
-    const { plan, jobId, reopen } = await abandon()
-    const before = readDevice(plan.dir)
-    const { jobs } = reopen(failAt('two', 'observe', 'before', 1))
-    jobs.recover()
-    expect(await jobs.wait(jobId)).toMatchObject({ state: 'interrupted', error: { code: 'device-rejected' } })
-    expect(readDevice(plan.dir)).toEqual(before)
-    jobs.resume(jobId)
-    expect((await jobs.wait(jobId)).state).toBe('done')
-    expect(readDevice(plan.dir)).toEqual(made(jobId))
-  })
-
-  it('gives a job to one of two that start at once', async () => {
-    const { plan, jobId, reopen } = await abandon()
-    let applied = 0
-    const count: Meddle = (call) => {
-      if (call.operation === 'apply' && call.moment === 'before' && call.stepId === 'three') applied++
-    }
-    const [second, third] = [reopen(count), reopen(count)]
-    // Both have seen it before either takes it.
-    const recovered = [second.jobs.recover(), third.jobs.recover()]
-    expect(recovered).toEqual([[{ jobId, outcome: 'resumed' }], []])
-    expect(() => third.jobs.resume(jobId)).toThrow(code('busy'))
-    expect((await third.jobs.wait(jobId)).state).toBe('done')
-    expect([applied, readDevice(plan.dir)]).toEqual([1, made(jobId)])
-  })
-
-  it('leaves a job of a kind that it does not know, which a person may close', async () => {
-    const { plan, jobId, reopen } = await abandon('newer')
-    const before = readDevice(plan.dir)
-    const { jobs } = reopen(undefined, [deviceKind('make', 'resume')])
-    expect(jobs.recover()).toMatchObject([{ jobId, outcome: 'left', error: { code: 'not-supported' } }])
-    expect(jobs.get(jobId)).toMatchObject({ state: 'interrupted' })
-    expect(jobs.get(jobId).log.at(-1)?.text).toContain('does not know jobs of kind newer')
-    expect(readDevice(plan.dir)).toEqual(before)
-    jobs.close(jobId)
-    jobs.start('make', plan)
-  })
-
-  it('leaves a job whose steps this version would make otherwise', async () => {
-    const { jobId, reopen } = await abandon()
-    const kind = deviceKind('make', 'resume')
-    const { jobs } = reopen(undefined, [
-      { ...kind, steps: (plan, id) => kind.steps(plan as DevicePlan, id).slice(1) },
-    ])
-    expect(jobs.recover()).toMatchObject([{ jobId, outcome: 'left', error: { code: 'not-supported' } }])
-    expect(() => jobs.resume(jobId)).toThrow(code('not-supported'))
-  })
-})
-
-describe('a journal that takes no writes', () => {
-  it('stops the job before it sends more, and shows it as interrupted', async () => {
-    const plan = makePlan()
-    let [breaks, broken] = [true, false]
-    const called: string[] = []
-    const kind = deviceKind('make', 'resume', ({ operation, stepId, moment }) => {
-      if (moment === 'before') called.push(`${operation} ${stepId}`)
-      if (stepId === 'two' && moment === 'after') broken = breaks
-    })
-    const { jobs } = openConsole(plan.base, {
-      kinds: [kind],
-      wrapJournal: (journal) => ({
-        ...journal,
-        setStepState(...args) {
-          if (broken) throw new AppError('device-rejected', 'disk full')
-          journal.setStepState(...args)
-        },
-      }),
-    })
-    const { jobId } = jobs.start('make', plan)
-    expect(await jobs.wait(jobId)).toMatchObject({ state: 'interrupted', error: { message: 'disk full' } })
-    expect(called).toEqual(['apply one', 'apply two'])
-    breaks = broken = false
-    jobs.resume(jobId)
-    expect((await jobs.wait(jobId)).state).toBe('done')
-    expect(readDevice(plan.dir)).toEqual(made(jobId))
   })
 })

@@ -55,7 +55,10 @@ export interface Jobs {
   resume(jobId: string): void
   /** Undoes an interrupted job or one that needs the operator. Throws busy, stale, bad-request (goes forward only). */
   undo(jobId: string): void
-  /** A person has looked: the job ends as it is and its resources become free. Throws stale unless it needs the operator. */
+  /**
+   * A person has looked: the job ends as it is and its resources become free. Throws stale unless it needs the
+   * operator or is one that this version cannot work on.
+   */
   close(jobId: string): void
   /** Takes over every job whose console is gone, and resumes or undoes it as its kind says. For the start of a console. */
   recover(): RecoveredJob[]
@@ -91,7 +94,13 @@ export function createJobs(options: JobsOptions): Jobs {
       // Who listens does not decide over the job.
     }
   }
-  const emitJob = (jobId: string): void => emit({ name: 'jobs.jobChanged', payload: journal.summary(jobId) })
+  const emitJob = (jobId: string): void => {
+    try {
+      emit({ name: 'jobs.jobChanged', payload: journal.summary(jobId) })
+    } catch {
+      // The job runs all the same; its own next commit meets what is wrong with the journal.
+    }
+  }
 
   /** A job of this process that it does not run is nobody's: its runner could not write to the journal. */
   const isRunBy = (jobId: string, other: JobOwner): boolean =>
@@ -148,8 +157,8 @@ export function createJobs(options: JobsOptions): Jobs {
         return direction
       },
     )
-    emitJob(jobId)
     run(job, chosen.steps, job.state === 'undoing' ? { reason: chosen.reason } : undefined)
+    emitJob(jobId)
     return job.state
   }
 
@@ -229,12 +238,11 @@ export function createJobs(options: JobsOptions): Jobs {
         steps: steps.map(toPlannedStep),
         owner,
       })
-      emitJob(jobId)
       run(journal.get(jobId), steps)
+      emitJob(jobId)
       return { jobId }
     },
     async wait(jobId) {
-      await running.get(jobId)?.ended
       for (;;) {
         const job = showAbandoned(journal.summary(jobId))
         if (restingStates.has(job.state)) return job
@@ -243,25 +251,17 @@ export function createJobs(options: JobsOptions): Jobs {
     },
     cancel(jobId) {
       journal.requestCancel(jobId)
-      const forwardOnly = getKind(journal.get(jobId).kind).onFailure === 'needs-operator'
-      const here = running.get(jobId)
-      if (here !== undefined) {
-        here.cancel()
-        return
-      }
-      const { state, owner: other } = journal.get(jobId)
-      if (state === 'interrupted' || !isRunBy(jobId, other))
-        takeOver(jobId, 'operator', () => (forwardOnly ? 'running' : 'undoing'))
+      const { kind, state, owner: other } = journal.get(jobId)
+      if (state !== 'interrupted' && isRunBy(jobId, other)) running.get(jobId)?.cancel()
+      else if (getKind(kind).onFailure === 'undo') takeOver(jobId, 'operator', () => 'undoing')
+      else throw forwardOnly(jobId)
     },
     resume(jobId) {
       takeOver(jobId, 'operator', () => 'running')
     },
     undo(jobId) {
       if (getKind(journal.get(jobId).kind).onFailure === 'needs-operator')
-        throw new AppError('bad-request', 'A job of this kind only goes forward; there is nothing to undo', {
-          object: `job ${jobId}`,
-          advice: `gantry jobs resume ${jobId} goes on with it.`,
-        })
+        throw forwardOnly(jobId)
       takeOver(jobId, 'operator', () => 'undoing')
     },
     close(jobId) {
@@ -294,6 +294,12 @@ export function createJobs(options: JobsOptions): Jobs {
     },
   }
 }
+
+const forwardOnly = (jobId: string): AppError =>
+  new AppError('bad-request', 'A job of this kind only goes forward; there is nothing to undo', {
+    object: `job ${jobId}`,
+    advice: `gantry jobs resume ${jobId} goes on with it.`,
+  })
 
 /** The steps of a committed plan; they must be those that were committed. */
 function rebuildSteps(kind: JobKind, job: JournalJob): Step[] {

@@ -46,6 +46,8 @@ it.runIf(process.platform === 'linux')(
       const [bootId] = currentOwner().startedAt.split('/')
       const owner = { pid, startedAt: `${bootId}/${fieldsOf()[19]}` }
       expect(isOwnerAlive(owner)).toBe(true)
+      const command = (): string => readFileSync(`/proc/${parent.pid}/comm`, 'latin1')
+      await vi.waitFor(() => expect(command()).toBe('sleep\n'))
       process.kill(pid, 'SIGKILL')
       await vi.waitFor(() => expect(fieldsOf()[0]).toBe('Z'))
       expect(isOwnerAlive(owner)).toBe(false)

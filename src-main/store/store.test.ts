@@ -258,6 +258,12 @@ describe('secrets', () => {
       summary: Object.assign(sampleTemplate().summary, { configuration: `<graphics passwd='${secret}'/>` }),
     })
 
+    store.volumes.put(Object.assign(sampleVolume(), { secret }))
+    store.containers.put(Object.assign(sampleContainer(), { secret }))
+    store.luns.put(Object.assign(sampleLun(), { chapSecret: secret }))
+    store.deployments.put(Object.assign(sampleDeployment(), { secret }))
+    store.vms.put(Object.assign(sampleVm(), { secret }))
+
     expect(store.arrays.get('lab-array')).toEqual(array)
     const bytes = Buffer.concat(readdirSync(dir).map((name) => readFileSync(join(dir, name))))
     expect(bytes.includes('ARRAY_PASSWORD')).toBe(true)

@@ -5,7 +5,8 @@ import { AppError } from '#shared/errors/app-error.ts'
 
 /**
  * A complete device: a directory in which a job makes files. Each bears the job's id as its content. Making one has a
- * middle ("name.part") in which it can break. Files are made in order and refuse to be made without those before
+ * middle ("name.part") in which it can break, and from which it
+ * can only be undone. Files are made in order and refuse to be made without those before
  * them, or unmade under those after them, as LUNs and mounts do.
  */
 export type DevicePlan = {
@@ -77,6 +78,7 @@ function makeFile(plan: DevicePlan, index: number, meddle: Meddle): Step {
       for (const earlier of plan.files.slice(0, index))
         if (!bears(join(plan.dir, earlier), context.jobId))
           throw new AppError('bug', `${earlier} is not there`)
+      if (existsSync(part)) throw new AppError('device-rejected', `${name} is half made`)
       if (!bears(whole, context.jobId)) {
         if (existsSync(whole)) throw new AppError('busy', `${name} is taken`, { object: name })
         writeFileSync(part, context.jobId)
