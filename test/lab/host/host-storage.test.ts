@@ -6,6 +6,7 @@ import { createHostStorage } from '#main/drivers/hosts/libvirt/storage.ts'
 import type { LunAddress } from '#shared/domain/storage.ts'
 import { createLocalShell } from '#test/contract/local-shell.ts'
 import { hostStoragePromises } from '#test/contract/host-storage.ts'
+import { hostStorageSpecimens } from '#test/contract/host-storage-specimens.ts'
 import type { HostStorageBench } from '#test/contract/host-storage-bench.ts'
 import { startScratchArray } from './scratch-array.ts'
 import type { ScratchArray } from './scratch-array.ts'
@@ -72,6 +73,15 @@ describe('host storage on this computer, attached in user space', () => {
   for (const promise of hostStoragePromises)
     test(promise.name, async () => {
       await promise.run(await newBench())
+    })
+
+  for (const { fault, brokenPromise, spoil } of hostStorageSpecimens)
+    test(`a driver that ${fault} is noticed`, async () => {
+      const [promise, ...others] = hostStoragePromises.filter(({ name }) => brokenPromise.test(name))
+      expect(others).toEqual([])
+      const bench = await newBench()
+      const broken = { ...bench, driver: { ...bench.driver, ...spoil(bench) } }
+      await expect(promise?.run(broken)).rejects.toThrow()
     })
 
   test('no promise has an empty name or stands twice', () => {
