@@ -67,17 +67,16 @@ export async function runLocally(
   let stderr = ''
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
   child.stdin.on('error', () => undefined)
+  const inputClosed = new Promise<void>((resolve) => child.stdin.once('close', resolve))
   const write = async (): Promise<void> => {
     const { stdin } = options
     if (stdin instanceof Uint8Array) child.stdin.write(stdin)
     else if (stdin !== undefined)
       for await (const chunk of stdin) {
         if (child.stdin.destroyed) return
-        if (!child.stdin.write(chunk))
-          await new Promise<void>((resolve) => {
-            child.stdin.once('drain', resolve)
-            child.stdin.once('close', resolve)
-          })
+        if (child.stdin.write(chunk)) continue
+        const drained = new Promise<void>((resolve) => child.stdin.once('drain', resolve))
+        await Promise.race([drained, inputClosed])
       }
     child.stdin.end()
   }

@@ -30,9 +30,7 @@ interface Options {
 /** A target daemon of its own over files of its own, so that tests of the host need no array. */
 export async function startScratchArray(options: Options): Promise<ScratchArray> {
   const directory = await mkdtemp(join(tmpdir(), 'gantry-scratch-array-'))
-  const small = join(directory, 'small')
-  await mkdir(small)
-  await execute('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', small])
+  const volumes: string[] = []
   const portal = `127.0.0.1:${options.port}`
   const daemon = spawn(
     'tgtd',
@@ -54,6 +52,14 @@ export async function startScratchArray(options: Options): Promise<ScratchArray>
   let count = 0
   const prefix = process.pid.toString(16)
   const luns = new Map<string, { tid: number; backing: string }>()
+
+  async function newSmallVolume(name: string): Promise<string> {
+    const path = join(directory, name)
+    await mkdir(path)
+    await execute('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', path])
+    volumes.push(path)
+    return path
+  }
 
   async function makeLun(tid: number, target: string, serial: string, naa: string, backing: string) {
     const at = ['--tid', String(tid)]
@@ -78,7 +84,8 @@ export async function startScratchArray(options: Options): Promise<ScratchArray>
       const tid = ++count
       const name = `s${prefix}-${tid}`
       const naa = `6${prefix.padStart(15, '0')}${tid.toString(16).padStart(16, '0')}`
-      const backing = join(onFullVolume ? small : directory, `${name}.img`)
+      const volume = onFullVolume ? await newSmallVolume(name) : directory
+      const backing = join(volume, `${name}.img`)
       await (await open(backing, 'wx')).close()
       await truncate(backing, sizeBytes)
       const lun = { name, target: `iqn.2026-11.gantry.scratch:${name}`, lun: 1, serial: `SN-${name}`, naa }
@@ -97,7 +104,8 @@ export async function startScratchArray(options: Options): Promise<ScratchArray>
     },
 
     async sessions(lun) {
-      const { tid } = getLun(lun)
+      const tid = luns.get(lun.serial)?.tid
+      if (tid === undefined) return 0
       const text = await admin('--op', 'show', '--mode', 'conn', '--tid', String(tid))
       return text.split('\n').filter((line) => line.startsWith('Session:')).length
     },
@@ -105,7 +113,7 @@ export async function startScratchArray(options: Options): Promise<ScratchArray>
     async stop() {
       daemon.kill('SIGKILL') // it ignores SIGTERM
       await ended
-      await execute('umount', [small])
+      for (const volume of volumes) await execute('umount', [volume])
       await rm(directory, { recursive: true })
     },
   }

@@ -57,9 +57,8 @@ export const openIscsiIdentity: ShellScript = sh`verify_open_iscsi() { # anew: s
   for disk in $(disks); do echo 1 >"/sys/block/$disk/device/rescan"; done
   disk=$(disks | head -n 1)
   [ -n "$disk" ] || fail ${exit.otherLun} "the disk does not have the serial number $serial any more"
-  case $(cat "/sys/block/$disk/device/wwid" 2>/dev/null) in
-  naa.6*) [ "$(cat "/sys/block/$disk/device/wwid")" = "naa.$naa" ] || fail ${exit.otherLun} "its NAA is not $naa" ;;
-  esac
+  found=$(value "/sys/block/$disk/device/wwid")
+  case $found in naa.6*) [ "$found" = "naa.$naa" ] || fail ${exit.otherLun} "NAA $found instead of $naa" ;; esac
 }`
 
 /**

@@ -91,8 +91,8 @@ case $device in /dev/loop*) [ "$(processes | wc -l)" -eq 2 ] || device= ;; esac
 lock
 find_device
 if [ -n "$device" ]; then
-  found=$(mounts | tr '\\n' ' ')
-  [ -z "$found" ] || fail ${exit.inUse} "$device is mounted at $found"
+  found=$(users)
+  [ -z "$found" ] || fail ${exit.inUse} "$found"
 fi
 unmount_dead
 detach`

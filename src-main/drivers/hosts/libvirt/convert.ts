@@ -42,10 +42,7 @@ if [ ! -e "$from" ] && [ -f "$to" ]; then exit 0; fi
 words=$(qemu-img info -f ${format} --output=json "$from" 2>&1) || fail ${exit.badImage} "$words"
 case $words in *'"backing-filename"'*) fail ${exit.badImage} 'it is based on another image, which it needs' ;; esac
 rm -f "$to.part"
-words=$(qemu-img convert -f ${format} -O qcow2 "$from" "$to.part" 2>&1) || {
-  rm -f "$to.part"
-  write_failed "$words"
-}
+words=$(qemu-img convert -f ${format} -O qcow2 "$from" "$to.part" 2>&1) || write_failed "$words" "$to.part"
 words=$(sync "$to.part" 2>&1) || fail ${exit.writeLost} "$words"
 mv "$to.part" "$to"
 sync "$mnt"

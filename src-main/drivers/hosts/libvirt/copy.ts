@@ -9,9 +9,10 @@ import type { LunRunner } from './lun-runner.ts'
 import { createProgressReader } from './progress-lines.ts'
 import { deviceFunctions } from './unit-device.ts'
 
-/** `write_failed WORDS`: says whether the file system is full (less than 1 MiB left) or what else it was. */
+/** `write_failed WORDS FILE`: removes the file; says if the file system is full (less than 1 MiB left) or what it was. */
 export const writeFailed = sh`write_failed() {
   left=$(($(stat -f -c '%a * %S' "$mnt")))
+  rm -f -- "$2"
   [ "$left" -ge 1048576 ] || fail ${exit.full} "$1 ($left bytes free)"
   fail ${exit.writeFailed} "$1"
 }`
@@ -36,7 +37,7 @@ progress() {
 report() { while sleep 0.5 >/dev/null 2>&1; do progress "$@"; done; }
 copy() {
   while [ $# -gt 0 ]; do
-    words=$(cp -LT --sparse=always -- "$1" "$mnt/$2" 2>&1) || write_failed "$words"
+    words=$(cp -LT --sparse=always -- "$1" "$mnt/$2" 2>&1) || write_failed "$words" "$mnt/$2"
     shift 2
   done
 }`
@@ -76,10 +77,7 @@ progress "$@"`,
       const body = sh`name=${name}
 lock
 need_mounted
-words=$(dd of="$mnt/$name" bs=64K iflag=fullblock conv=sparse status=none 2>&1) || {
-  rm -f -- "$mnt/$name"
-  write_failed "$words"
-}
+words=$(dd of="$mnt/$name" bs=64K iflag=fullblock conv=sparse status=none 2>&1) || write_failed "$words" "$mnt/$name"
 size=$(stat -c %s -- "$mnt/$name")
 [ "$size" -eq ${sizeBytes} ] || {
   rm -f -- "$mnt/$name"

@@ -7,20 +7,23 @@ import { exit } from './exit-codes.ts'
  * device name remembered from before. Both ways of attaching are looked for, so that only attaching has to choose.
  */
 
+/** `value FILE`: the first line of a file of /proc or /sys, or nothing; without starting a process. */
+const valueFunction = sh`value() { { read -r line <"$1"; } 2>/dev/null || line=; printf '%s\\n' "$line"; }`
+
 /** `loop_of`: the loop device over the LUN's FUSE file; `processes`: the pids of what serves that file. */
 export const userSpaceLookup: ShellScript = sh`loop_of() {
   grep -lsxF -e "$dir/disk" /sys/block/loop*/loop/backing_file | while IFS=/ read -r _ _ _ name _; do echo "/dev/$name"; break; done
 }
 processes() { # those that have the LUN's socket as an argument; a zombie has no arguments any more
   grep -lsaxzF -e "$socket" /proc/[0-9]*/cmdline | while IFS=/ read -r _ _ pid _; do
-    case $(cat "/proc/$pid/comm" 2>/dev/null) in qemu-nbd | nbdfuse) echo "$pid" ;; esac
+    case $(value "/proc/$pid/comm") in qemu-nbd | nbdfuse) echo "$pid" ;; esac
   done
 }`
 
 /** `disks`: kernel names of the SCSI disks with the LUN's target, number and serial; `sessions`: those to its target. */
 export const openIscsiLookup: ShellScript = sh`sessions() {
   for session in /sys/class/iscsi_session/session*; do
-    [ "$(cat "$session/targetname" 2>/dev/null)" != "$target" ] || echo "$session"
+    [ "$(value "$session/targetname")" != "$target" ] || echo "$session"
   done
 }
 serial_of() { # unit serial number page (0x80): 4 bytes of header, then the text, padded
@@ -34,7 +37,7 @@ disks_of_any_serial() {
 disks() { disks_of_any_serial | while read -r disk; do [ "$(serial_of "$disk")" != "$serial" ] || echo "$disk"; done; }
 multipath_of() { # the multipath map that holds a disk
   for holder in /sys/block/"$1"/holders/dm-*; do
-    case $(cat "$holder/dm/uuid" 2>/dev/null) in mpath-*) cat "$holder/dm/name" ;; esac
+    case $(value "$holder/dm/uuid") in mpath-*) value "$holder/dm/name" ;; esac
   done
 }`
 
@@ -55,24 +58,28 @@ need_device() { find_device; [ -n "$device" ] || fail ${exit.notAttached} "no bl
  * `partition N`: the device node of a partition of \`device\`; `update_partitions`: has the kernel see what the table
  * says (some kernels have no parser for it, then only this makes the partitions).
  */
-export const partitions: ShellScript = sh`kernel_name() { basename "$(readlink -f "$device")"; }
+export const partitions: ShellScript = sh`kernel_name() { # of device
+  case $device in /dev/mapper/*) kernel=$(readlink -f "$device") ;; *) kernel=$device ;; esac
+  kernel=\${kernel##*/}
+}
 partitions() { # NUMBER NODE of each
-  name=$(kernel_name)
-  case $name in
+  kernel_name
+  case $kernel in
   dm-*)
-    for holder in /sys/block/"$name"/holders/dm-*; do
-      uuid=$(cat "$holder/dm/uuid" 2>/dev/null) || continue
-      case $uuid in part*-*) number=\${uuid%%-*}; echo "\${number#part} /dev/mapper/$(cat "$holder/dm/name")" ;; esac
+    for holder in /sys/block/"$kernel"/holders/dm-*; do
+      uuid=$(value "$holder/dm/uuid")
+      case $uuid in part*-*) number=\${uuid%%-*}; echo "\${number#part} /dev/mapper/$(value "$holder/dm/name")" ;; esac
     done ;;
   *)
-    for entry in /sys/block/"$name/$name"*/partition; do
-      [ ! -e "$entry" ] || { node=\${entry%/partition}; echo "$(cat "$entry") /dev/\${node##*/}"; }
+    for entry in /sys/block/"$kernel/$kernel"*/partition; do
+      [ ! -e "$entry" ] || { node=\${entry%/partition}; echo "$(value "$entry") /dev/\${node##*/}"; }
     done ;;
   esac
 }
 partition() { partitions | while read -r number node; do [ "$number" != "$1" ] || [ ! -b "$node" ] || echo "$node"; done; }
 update_partitions() {
-  case $(kernel_name) in
+  kernel_name
+  case $kernel in
   dm-*) settle; [ -n "$(partitions)" ] || kpartx -a -p -part "$device" >/dev/null ;;
   *) partx -u "$device" >/dev/null 2>&1 || true ;; # an empty LUN has no table
   esac
@@ -101,6 +108,7 @@ need_mounted() {
 
 /** What a script includes that works on an attached LUN. */
 export const deviceFunctions: readonly ShellScript[] = [
+  valueFunction,
   userSpaceLookup,
   openIscsiLookup,
   findDevice,
