@@ -33,6 +33,7 @@ class ChannelRun {
   #stderrBytes = 0
   #lastChunk: Promise<void> = Promise.resolve()
   #isInputComplete = false
+  #isOver = false
   #fail: (reason: unknown) => void = () => undefined
   readonly #failed: Promise<never>
 
@@ -59,6 +60,7 @@ class ChannelRun {
       await this.#windDown(signal.aborted && error === signal.reason)
       throw error
     } finally {
+      this.#isOver = true
       signal.removeEventListener('abort', onAbort)
     }
     return {
@@ -123,8 +125,8 @@ class ChannelRun {
     if (stdin instanceof Uint8Array) await this.#write(stdin)
     else if (stdin !== undefined)
       for await (const chunk of stdin) {
-        if (this.#channel.writable && !this.#options.signal.aborted) await this.#write(chunk)
-        else return
+        if (this.#isOver || this.#command.isClosed || !this.#channel.writable) return
+        await this.#write(chunk)
       }
     this.#isInputComplete = true
     this.#channel.end()
@@ -145,6 +147,7 @@ class ChannelRun {
    */
   async #windDown(isGivenUp: boolean): Promise<void> {
     const channel = this.#channel
+    this.#isOver = true
     channel.removeAllListeners('data')
     channel.resume()
     if (this.#options.tethered === true) {

@@ -11,6 +11,7 @@ export class StartedCommand {
   readonly channel: ClientChannel
   /** Both streams have come to their end and the channel is closed. */
   readonly closed: Promise<void>
+  #isClosed = false
   #exitCode: number | undefined
   #exitSignal: string | undefined
 
@@ -21,11 +22,18 @@ export class StartedCommand {
         stream.once('close', () => resolve())
       })
     }
-    this.closed = Promise.all([closed(channel), closed(channel.stderr)]).then(() => undefined)
+    this.closed = Promise.all([closed(channel), closed(channel.stderr)]).then(() => {
+      this.#isClosed = true
+    })
     channel.on('exit', (code: number | null, signal?: string) => {
       if (code === null) this.#exitSignal = signal ?? 'a signal'
       else this.#exitCode = code
     })
+  }
+
+  /** ssh2 goes on taking bytes for a channel that was lost with its connection: ask here before writing. */
+  get isClosed(): boolean {
+    return this.#isClosed
   }
 
   get exitCode(): number | undefined {
