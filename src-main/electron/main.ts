@@ -64,7 +64,9 @@ const dataDir = findDataDir({ platform: process.platform, home: homedir(), env: 
 // the window's own files lie with the inventory, so that the lock below is one lock per inventory
 app.setPath('userData', join(dataDir, 'window'))
 
-app.enableSandbox()
+// every window asks for the sandbox itself; this covers all other processes, which cannot start so where a person
+// has switched Chromium's own sandbox off (as root there is no other way)
+if (!app.commandLine.hasSwitch('no-sandbox')) app.enableSandbox()
 registerAppScheme()
 denyNavigation(app)
 // two consoles on one inventory would each run the same recovery: the second one only shows the first
