@@ -38,7 +38,8 @@ function closeBeforeQuit(close: () => Promise<void>): void {
     closed = true
     // closing must not keep the application from ending, whatever it meets
     void close().then(
-      () => app.quit(),
+      // a quit from within this event is ignored: the one that was prevented must have ended first
+      () => setImmediate(() => app.quit()),
       () => app.exit(1),
     )
   })
