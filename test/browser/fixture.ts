@@ -39,6 +39,8 @@ export const test = base.extend<
   { workshop: Workshop }
 >({
   workshop: [
+    // Playwright reads the fixtures that are needed from this pattern: none
+    // eslint-disable-next-line no-empty-pattern
     async ({}, use) => {
       const missing = !existsSync(executablePath)
         ? `there is no Chromium at ${executablePath}`
