@@ -9,7 +9,11 @@ export default defineConfig({
   main: {
     build: {
       outDir: 'out/main',
-      rollupOptions: { input: { index: resolve(root, 'src-main/electron/main.ts') } },
+      rollupOptions: {
+        input: { index: resolve(root, 'src-main/electron/main.ts') },
+        // CommonJS is loaded in one go: what must happen before Electron is ready cannot come too late
+        output: { format: 'cjs', entryFileNames: '[name].cjs' },
+      },
     },
   },
   preload: {

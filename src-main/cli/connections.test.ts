@@ -33,26 +33,10 @@ test.each([
 })
 
 test('all options of a connection reach the inventory, files as absolute paths', async () => {
-  const run = await runGantry(
-    [
-      ...add,
-      ...[
-        '--identity',
-        'keys/a',
-        '--identity',
-        '/b',
-        '--jump',
-        'j1,u@j2:2',
-        '--jump',
-        'j3',
-        '--sudo',
-        '--no-agent',
-      ],
-      ...['--ssh-config', 'none', '--known-hosts', '/k', '--tgt-control-port', '7', '--lun-limit', '12'],
-      ...['--password-env', 'PW', '--volume', 'w=/srv/w'],
-    ],
-    { env: { PW: 'canary' } },
-  )
+  const given =
+    '--identity keys/a --identity /b --jump j1,u@j2:2 --jump j3 --sudo --no-agent --ssh-config none --known-hosts /k ' +
+    '--tgt-control-port 7 --lun-limit 12 --password-env PW --volume w=/srv/w'
+  const run = await runGantry([...add, ...given.split(' ')], { env: { PW: 'canary' } })
   expect(run.exitCode).toBe(0)
   expect(run.inputOf('inventory.addArray')).toEqual({
     name: 'a1',

@@ -183,7 +183,7 @@ describe('running jobs', () => {
   test('on a terminal there is one line per job, drawn over', async () => {
     const run = await runGantry(deploy, { columns: 60 })
     const lines = run.err.split('\n').map((line) => line.split('\u001b[2K').at(-1) ?? '')
-    expect(lines).toContain('[####################] 100 %  Stage debian-12-web as lab-ar…')
+    expect(lines).toContain('[####################] 100 %  Stage debian-12-web as lab-a…')
     for (const line of lines) expect(line.length).toBeLessThan(62)
     expect(run.err).toContain('\u001b[1A')
   })

@@ -38,7 +38,8 @@ function closeBeforeQuit(close: () => Promise<void>): void {
     closed = true
     // closing must not keep the application from ending, whatever it meets
     void close().then(
-      () => app.quit(),
+      // a quit from within this event is ignored: the one that was prevented must have ended first
+      () => setImmediate(() => app.quit()),
       () => app.exit(1),
     )
   })
@@ -64,7 +65,9 @@ const dataDir = findDataDir({ platform: process.platform, home: homedir(), env: 
 // the window's own files lie with the inventory, so that the lock below is one lock per inventory
 app.setPath('userData', join(dataDir, 'window'))
 
-app.enableSandbox()
+// every window asks for the sandbox itself; this covers all other processes, which cannot start so where a person
+// has switched Chromium's own sandbox off (as root there is no other way)
+if (!app.commandLine.hasSwitch('no-sandbox')) app.enableSandbox()
 registerAppScheme()
 denyNavigation(app)
 // two consoles on one inventory would each run the same recovery: the second one only shows the first

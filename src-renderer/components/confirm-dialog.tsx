@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef } from 'react'
+import { useId, useLayoutEffect, useRef } from 'react'
 import { Button } from './button.tsx'
 import styles from './confirm-dialog.module.css'
 
@@ -14,7 +14,8 @@ export interface ConfirmDialogProps {
 export function ConfirmDialog({ title, text, confirmLabel, onConfirm, onDismiss }: ConfirmDialogProps) {
   const dialog = useRef<HTMLDialogElement>(null)
   const id = useId()
-  useEffect(() => {
+  // a layout effect: its end runs while the dialog is still in the document, and closing it there gives the focus back
+  useLayoutEffect(() => {
     const element = dialog.current
     element?.showModal()
     return () => element?.close()

@@ -1,8 +1,13 @@
-const format = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' })
+const parts = { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit' } as const
+const thisYear = new Intl.DateTimeFormat(undefined, parts)
+const otherYear = new Intl.DateTimeFormat(undefined, { ...parts, year: 'numeric' })
 
-export const formatInstant = (instant: string): string => format.format(new Date(instant))
+/** In the reader's own time zone; the year only where it is not this one. */
+export function formatInstant(instant: string): string {
+  const date = new Date(instant)
+  return (date.getFullYear() === new Date().getFullYear() ? thisYear : otherYear).format(date)
+}
 
-/** A point in time in the reader's own time zone. */
 export function Instant({ at }: { at: string }) {
   return <time dateTime={at}>{formatInstant(at)}</time>
 }

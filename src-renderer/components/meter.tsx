@@ -16,7 +16,6 @@ export function Meter({ label, value, max, text, warnFrom }: MeterProps) {
   const share = max <= 0 ? 0 : Math.min(1, value / max)
   return (
     <span className={styles.meter}>
-      <span className={styles.text}>{text}</span>
       <span
         className={styles.track}
         role="meter"
@@ -32,6 +31,7 @@ export function Meter({ label, value, max, text, warnFrom }: MeterProps) {
           style={{ inlineSize: `${share * 100}%` }}
         />
       </span>
+      <span className={styles.text}>{text}</span>
     </span>
   )
 }

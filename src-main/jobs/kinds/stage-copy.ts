@@ -97,7 +97,7 @@ function convertStep(host: HostDriver, plan: StagePlan, file: StagedFile, index:
   const format = file.source.disk?.format ?? 'raw'
   return deviceStep({
     id: `convert-${index}`,
-    title: `Convert ${file.source.name} (${format}, read-only for a hypervisor) to ${file.name}`,
+    title: `Convert ${file.source.name} (${format}) to ${file.name}`,
     target: hostTarget(host),
     weight: 0.5 + (2 * file.source.sizeBytes) / bytesPerWeight,
     action: host.convertImage(plan.lun, { name: file.source.name, format }, file.name),

@@ -4,6 +4,7 @@ import { containerHolds, containerSize, type ContainerContent } from '#shared/do
 import { grownImageBytes, roomFor } from '#shared/domain/image-growth.ts'
 import type { Template, TemplateFile } from '#shared/domain/compute.ts'
 import type { ObjectRef, Volume } from '#shared/domain/storage.ts'
+import { needsConversion } from '#main/protocols/images/container-disk.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes, MiB, roundUp } from '#shared/units/bytes.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
@@ -68,10 +69,10 @@ export async function planStage(
   ]
 }
 
-/** A streamOptimized VMDK is an archive, not a disk that a VM can write to. */
+/** VMDK and VHDX are formats that the hypervisor does not run from. */
 function stagedFile(source: TemplateFile): StagedFile {
-  const converted = source.disk?.format === 'vmdk'
-  return { source, converted, name: converted ? source.name.replace(/\.vmdk$/i, '') + '.qcow2' : source.name }
+  const converted = source.disk !== undefined && needsConversion(source.disk.format)
+  return { source, converted, name: converted ? source.name.replace(/\.[a-z0-9]+$/i, '') + '.qcow2' : source.name }
 }
 
 function sizeOf(input: Input, template: Template, alignmentBytes: number): number {

@@ -13,7 +13,7 @@ const lunText = ({ lunCount, lunLimit }: Volume): string =>
   lunCount >= lunLimit ? `full, ${lunCount} of ${lunLimit}` : `${lunCount} of ${lunLimit}`
 
 const columns: Column<Volume>[] = [
-  { title: 'Volume', width: 20, cell: (volume) => volume.name },
+  { title: 'Volume', width: 16, cell: (volume) => volume.name },
   {
     title: 'File system',
     width: 18,
@@ -36,7 +36,7 @@ const columns: Column<Volume>[] = [
   { title: 'Free', width: 10, align: 'end', cell: (volume) => formatBytes(volume.freeBytes) },
   {
     title: 'LUNs',
-    width: 21,
+    width: 25,
     cell: (volume) => (
       <Meter
         label={`LUNs of ${volume.name}`}

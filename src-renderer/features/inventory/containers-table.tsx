@@ -13,11 +13,11 @@ const fits = ({ staged }: Container): string => (staged === undefined ? '' : `${
 const columnsFor = (deployments: Inventory['deployments']): Column<Container>[] => {
   const deployedFrom = Map.groupBy(deployments, (deployment) => deployment.container.unitId)
   return [
-    { title: 'Container', width: 20, cell: (container) => container.name },
+    { title: 'Container', width: 16, cell: (container) => container.name },
     { title: 'Volume', width: 18, cell: (container) => `${container.array}/${container.volume}` },
     { title: 'Size', width: 10, align: 'end', cell: (container) => formatBytes(container.sizeBytes) },
     { title: 'Fits', width: 14, cell: fits },
-    { title: 'Staged from', width: 14, cell: ({ staged, state }) => staged?.templateName ?? stateWords[state] },
+    { title: 'Staged from', width: 18, cell: ({ staged, state }) => staged?.templateName ?? stateWords[state] },
     {
       title: 'Deployed',
       width: 10,

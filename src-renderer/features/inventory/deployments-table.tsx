@@ -6,15 +6,15 @@ import type { Deployment } from '#shared/domain/compute.ts'
 const backingText = { clone: 'clone', container: 'the container itself', snapshot: 'snapshot' } as const
 
 const columns: Column<Deployment>[] = [
-  { title: 'Deployment', width: 20, cell: (deployment) => deployment.name },
+  { title: 'Deployment', width: 16, cell: (deployment) => deployment.name },
   {
     title: 'Container',
-    width: 28,
+    width: 26,
     cell: ({ container }) => `${container.array}/${container.volume}/${container.name}`,
   },
-  { title: 'Runs on', width: 14, cell: (deployment) => backingText[deployment.backing.kind] },
-  { title: 'Host', width: 12, cell: (deployment) => deployment.host },
-  { title: 'LUN', width: 12, cell: (deployment) => deployment.lun.name },
+  { title: 'Runs on', width: 17, cell: (deployment) => backingText[deployment.backing.kind] },
+  { title: 'Host', width: 13, cell: (deployment) => deployment.host },
+  { title: 'LUN', width: 14, cell: (deployment) => deployment.lun.name },
   {
     title: 'Deployed',
     width: 14,

@@ -15,6 +15,8 @@ const actionsByState: Record<JobState, readonly JobAction[]> = {
 /** What a person can do with a job in this state. */
 export const actionsFor = (state: JobState): readonly JobAction[] => actionsByState[state]
 
+export const needsPerson = (state: JobState): boolean => state === 'needs-operator' || state === 'interrupted'
+
 export const actionWords: Record<JobAction, string> = {
   cancel: 'Cancel',
   resume: 'Resume',

@@ -5,7 +5,7 @@ import { ErrorNotice } from '../../components/error-notice.tsx'
 import { Instant } from '../../components/instant.tsx'
 import type { Job } from '#shared/domain/job.ts'
 import type { WireError } from '#shared/errors/wire-error.ts'
-import { actionsFor, actionWords, stateWords } from './job-actions.ts'
+import { actionsFor, actionWords, needsPerson, stateWords } from './job-actions.ts'
 import type { JobAction } from './job-actions.ts'
 import { progressText } from './progress-text.ts'
 import styles from './job-row.module.css'
@@ -39,7 +39,9 @@ export function JobRow({ job, refusal, onAct }: JobRowProps) {
           <Instant at={job.updatedAt} />
         </p>
       )}
-      {job.error === undefined ? null : <ErrorNotice error={job.error} />}
+      {job.error === undefined ? null : (
+        <ErrorNotice error={job.error} tone={needsPerson(job.state) ? 'report' : 'past'} />
+      )}
       {refusal === undefined ? null : <ErrorNotice error={refusal} />}
       {actions.length === 0 ? null : (
         <div className={styles.actions}>

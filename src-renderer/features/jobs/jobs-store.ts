@@ -1,11 +1,11 @@
 import { create } from 'zustand'
-import type { Job, Progress } from '#shared/domain/job.ts'
+import type { Job, JobState, Progress } from '#shared/domain/job.ts'
 import type { WireError } from '#shared/errors/wire-error.ts'
 import { call, listen } from '../../api/gantry.ts'
 import type { JobAction } from './job-actions.ts'
 
 export interface JobsState {
-  /** undefined until the first load; newest first. */
+  /** undefined until the first load; the most urgent first. */
   readonly jobs: readonly Job[] | undefined
   readonly error: WireError | undefined
   /** Why the last action on a job was refused, by job id. */
@@ -14,8 +14,19 @@ export interface JobsState {
 
 export const useJobs = create<JobsState>(() => ({ jobs: undefined, error: undefined, refusals: {} }))
 
-const newestFirst = (a: Job, b: Job): number =>
-  b.createdAt.localeCompare(a.createdAt) || b.id.localeCompare(a.id)
+/** What waits for a person comes first, then what is moving, then what has ended. */
+const ranks: Record<JobState, number> = {
+  'needs-operator': 0,
+  interrupted: 0,
+  running: 1,
+  undoing: 1,
+  done: 2,
+  undone: 2,
+  closed: 2,
+}
+
+const byUrgency = (a: Job, b: Job): number =>
+  ranks[a.state] - ranks[b.state] || b.createdAt.localeCompare(a.createdAt) || b.id.localeCompare(a.id)
 
 export function countJobs(jobs: readonly Job[]): { running: number; stuck: number } {
   return {
@@ -26,7 +37,7 @@ export function countJobs(jobs: readonly Job[]): { running: number; stuck: numbe
 
 /** The list with this job in it, whether it was there or not. */
 export const withJob = (jobs: readonly Job[], job: Job): Job[] =>
-  [...jobs.filter(({ id }) => id !== job.id), job].toSorted(newestFirst)
+  [...jobs.filter(({ id }) => id !== job.id), job].toSorted(byUrgency)
 
 /** A job that is not in the list yet comes with its own event. */
 export const withProgress = (jobs: readonly Job[], jobId: string, progress: Progress): Job[] =>
@@ -34,7 +45,7 @@ export const withProgress = (jobs: readonly Job[], jobId: string, progress: Prog
 
 export async function loadJobs(): Promise<void> {
   const answer = await call('jobs.list', {})
-  if (answer.ok) useJobs.setState({ jobs: answer.value.toSorted(newestFirst), error: undefined })
+  if (answer.ok) useJobs.setState({ jobs: answer.value.toSorted(byUrgency), error: undefined })
   else useJobs.setState({ error: answer.error })
 }
 

@@ -9,7 +9,7 @@ import { createHostVms } from './vms.ts'
 /** A Linux host with libvirt and QEMU; each part sees the host through one shell. */
 export const createLibvirtHost = (config: HostConfig, shell: Shell): HostDriver => ({
   config,
-  probe: createHostProbe(config, shell),
+  ...createHostProbe(config, shell),
   ...createHostStorage(config, shell),
   ...createHostVms(config, shell),
   ...createHostTemplates(config, shell),

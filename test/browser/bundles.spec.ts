@@ -1,0 +1,50 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from '@playwright/test'
+import { existsSync } from 'node:fs'
+import { skipReason } from '../support/requirement.ts'
+
+const out = join(import.meta.dirname, '../../out')
+const reason = skipReason('browser', existsSync(out) ? undefined : 'nothing is built (npm run build)')
+test.skip(reason !== undefined, reason ?? '')
+
+async function bundles(folder: string): Promise<{ name: string; text: string }[]> {
+  const names = await readdir(join(out, folder), { recursive: true })
+  const files = names.filter((name) => /\.(c?js|mjs|html|css|map)$/.test(name))
+  return Promise.all(
+    files.map(async (name) => ({ name, text: await readFile(join(out, folder, name), 'utf8') })),
+  )
+}
+
+const requiredBy = (text: string): string[] => [
+  ...new Set([...text.matchAll(/\brequire\(\s*["'`]([^"'`]+)["'`]\s*\)/g)].map(([, name]) => name ?? '')),
+]
+
+test('the preload requires electron and nothing else: a sandboxed one can load nothing more', async () => {
+  const files = await bundles('preload')
+  expect(files.map(({ name }) => name)).toEqual(['index.cjs'])
+  for (const { text } of files) expect(requiredBy(text)).toEqual(['electron'])
+})
+
+test('the main process loads packages and bundles none of them', async () => {
+  const [main] = await bundles('main')
+  const packages = requiredBy(main?.text ?? '').filter(
+    (name) => !name.startsWith('node:') && !name.startsWith('.'),
+  )
+  expect(packages).toContain('zod')
+  expect(main?.text).not.toContain('node_modules/')
+})
+
+test('the page has no schemas, no inline script, no address of another origin, no source maps', async () => {
+  const files = await bundles('renderer')
+  expect(files.filter(({ name }) => name.endsWith('.map'))).toEqual([])
+  for (const { name, text } of files) {
+    expect(text, name).not.toMatch(/\$ZodType|_zod\b/)
+    if (name.endsWith('.html')) {
+      expect(text).not.toMatch(/<script(?![^>]*\bsrc=)[^>]*>/)
+      expect(text).not.toMatch(/(src|href)="(https?:)?\/\//)
+      expect(text).not.toMatch(/\sstyle=/)
+    }
+    if (name.endsWith('.css')) expect(text).not.toMatch(/@import|url\(\s*["']?(https?:)?\/\//)
+  }
+})

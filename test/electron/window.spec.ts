@@ -1,0 +1,122 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from '@playwright/test'
+import { callNames } from '#shared/contract/names.ts'
+import { skipReason } from '../support/requirement.ts'
+import { environment, executable, missingForElectron, startArguments, withGantry } from './launch.ts'
+
+const reason = skipReason('electron', missingForElectron())
+test.skip(reason !== undefined, reason ?? '')
+
+test('U1: the window opens and lists what the core has', async () => {
+  await withGantry(async ({ window, complaints, dataDir }) => {
+    await expect(window).toHaveTitle('Gantry')
+    expect(window.url()).toBe('app://gantry/')
+    await expect(window.getByText('No arrays yet.')).toBeVisible()
+    await expect(window.getByText('Nothing has been run yet.')).toBeVisible()
+    expect(complaints).toEqual([])
+    // the window's own files lie with the inventory and nowhere else
+    expect(existsSync(join(dataDir, 'window'))).toBe(true)
+  })
+})
+
+test('the page has the calls of the contract and nothing of Node or Electron', async () => {
+  await withGantry(async ({ window }) => {
+    const seen = await window.evaluate(() => {
+      const scope = window as unknown as Record<string, unknown> & { gantry: { calls: object } }
+      return {
+        gantry: Object.keys(scope.gantry),
+        calls: Object.keys(scope.gantry.calls),
+        node: ['require', 'process', 'module', 'Buffer', 'global', 'ipcRenderer', 'electron'].filter(
+          (name) => scope[name] !== undefined,
+        ),
+      }
+    })
+    expect(seen).toEqual({ gantry: ['calls', 'on'], calls: [...callNames], node: [] })
+  })
+})
+
+test('calls answer through the bridge; wrong input is an answer in plain words', async () => {
+  await withGantry(async ({ window }) => {
+    const answers = await window.evaluate(async () => {
+      const { gantry } = window as unknown as {
+        gantry: { calls: Record<string, (input: unknown) => Promise<unknown>> }
+      }
+      return [await gantry.calls['jobs.list']?.({}), await gantry.calls['jobs.get']?.({ jobId: 7 })]
+    })
+    expect(answers[0]).toEqual({ ok: true, value: [] })
+    expect(answers[1]).toMatchObject({
+      ok: false,
+      error: { code: 'bad-request', message: '"jobId" must be a string' },
+    })
+  })
+})
+
+test('every window is sandboxed, and the policy stops scripts from elsewhere', async () => {
+  await withGantry(async ({ app, window }) => {
+    const preferences = await app.evaluate(({ webContents }) =>
+      webContents.getAllWebContents().map((contents) => {
+        const { sandbox, contextIsolation, nodeIntegration, webviewTag } = (
+          contents as unknown as { getLastWebPreferences(): Record<string, unknown> }
+        ).getLastWebPreferences()
+        return { sandbox, contextIsolation, nodeIntegration, webviewTag }
+      }),
+    )
+    expect(preferences).toEqual([
+      { sandbox: true, contextIsolation: true, nodeIntegration: false, webviewTag: false },
+    ])
+    const violations = await window.evaluate(
+      () =>
+        new Promise<string[]>((resolve) => {
+          const seen: string[] = []
+          document.addEventListener('securitypolicyviolation', (event) => {
+            seen.push(event.effectiveDirective)
+            if (seen.length === 2) resolve(seen.toSorted())
+          })
+          const script = document.createElement('script')
+          script.textContent = 'window.ran = true'
+          document.head.append(script)
+          void fetch('https://example.invalid/').catch(() => undefined)
+        }),
+    )
+    expect(violations).toEqual(['connect-src', 'script-src-elem'])
+  })
+})
+
+test('the window does not navigate away, open windows or get permissions', async () => {
+  await withGantry(async ({ app, window }) => {
+    const opened = await window.evaluate(() => globalThis.open('https://example.invalid/') === null)
+    expect(opened).toBe(true)
+    await window.evaluate(() => {
+      location.href = 'https://example.invalid/'
+    })
+    const permission = await window.evaluate(() => Notification.requestPermission())
+    expect(permission).toBe('denied')
+    expect(window.url()).toBe('app://gantry/')
+    expect(app.windows()).toHaveLength(1)
+  })
+})
+
+test('a second start shows the first window instead of opening another core', async () => {
+  await withGantry(async ({ app, window, dataDir }) => {
+    await expect(window.getByText('No arrays yet.')).toBeVisible()
+    await app.evaluate(({ BrowserWindow }) => {
+      const [first] = BrowserWindow.getAllWindows()
+      first?.minimize()
+    })
+    const second = spawn(executable, startArguments(), {
+      env: { ...environment(), GANTRY_DATA_DIR: dataDir },
+      stdio: 'ignore',
+    })
+    const [code] = (await once(second, 'exit')) as [number | null]
+    expect(code).toBe(0)
+    await expect
+      .poll(() =>
+        app.evaluate(({ BrowserWindow }) => BrowserWindow.getAllWindows().map((one) => one.isMinimized())),
+      )
+      .toEqual([false])
+    expect(app.windows()).toHaveLength(1)
+  })
+})
