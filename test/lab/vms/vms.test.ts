@@ -252,10 +252,13 @@ describe('VMs on a real libvirt (A11, A14, A15)', () => {
         disks: [{ index: 0, path: `/images/${index}.qcow2`, format: 'qcow2' }],
       }),
     )
-    const define = many.map((vm) => vms.defineVm(vm).commands[0]).join('\n')
-    const script = join(lab.directory, 'define.sh')
-    await writeFile(script, define)
-    await lab.shell.run(sh`sh ${script} >/dev/null`, { signal, timeoutMs: 120_000 })
+    const commands: string[] = []
+    for (const vm of many) {
+      const path = join(lab.directory, `${vm.uuid}.xml`)
+      await writeFile(path, vm.configuration.text.replace('type="kvm"', 'type="qemu"'))
+      commands.push(`define ${path}`)
+    }
+    await lab.shell.run(sh`virsh -c qemu:///system ${commands.join(';')}`, { signal })
     const start = performance.now()
     const found = await vms.listVms(signal)
     console.log(`listVms of ${found.length} VMs: ${Math.round(performance.now() - start)} ms`)

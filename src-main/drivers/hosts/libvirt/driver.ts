@@ -10,7 +10,7 @@ export type HostStorage = Omit<HostDriver, 'config' | 'probe' | keyof HostVms | 
 /** The parts that this driver is composed of beside VMs and templates; each sees the host through one shell. */
 export interface LibvirtHostParts {
   readonly createHostStorage: (config: HostConfig, shell: Shell) => HostStorage
-  readonly createHostProbe: (config: HostConfig, shell: Shell) => HostDriver['probe']
+  readonly createHostProbe: (config: HostConfig, shell: Shell) => Pick<HostDriver, 'probe'>
 }
 
 /** A Linux host with libvirt and QEMU. */
@@ -20,7 +20,7 @@ export const composeLibvirtHost = (
   shell: Shell,
 ): HostDriver => ({
   config,
-  probe: parts.createHostProbe(config, shell),
+  ...parts.createHostProbe(config, shell),
   ...parts.createHostStorage(config, shell),
   ...createHostVms(config, shell),
   ...createHostTemplates(config, shell),
