@@ -24,6 +24,12 @@ const formatNames: Record<string, ImageFormat> = {
 }
 export const parseImageFormat = (text: string): ImageFormat | undefined => formatNames[text]
 
+/**
+ * Formats that no VM runs from: libvirt does not know VHDX, and a VMDK of an OVA is compressed for transport. Staging
+ * converts them to qcow2.
+ */
+export const needsConversion = (format: ImageFormat): boolean => format === 'vhdx' || format === 'vmdk'
+
 /** The hypervisor's name of a format. */
 export const libvirtFormat = (format: ImageFormat): string => (format === 'vhd' ? 'vpc' : format)
 
@@ -69,9 +75,9 @@ export function imageWarnings(image: FoundImage, index: number): string[] {
   const { facts } = image
   const disk = `disk${index} (${image.source})`
   const warnings: string[] = []
-  if (facts.format === 'vmdk')
+  if (needsConversion(facts.format))
     warnings.push(
-      `${disk} is a VMDK; it is converted to qcow2 when it is staged and may then take up to ${formatBytes(facts.virtualSizeBytes)}`,
+      `${disk} is a ${facts.format.toUpperCase()}; it is converted to qcow2 when it is staged and may then take up to ${formatBytes(facts.virtualSizeBytes)}`,
     )
   else if (facts.grows && facts.virtualSizeBytes > image.sizeBytes)
     warnings.push(

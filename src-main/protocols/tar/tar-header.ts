@@ -60,10 +60,9 @@ export function decodePax(bytes: Uint8Array): { name?: string; sizeBytes?: numbe
     if (space < 0 || !Number.isInteger(length) || length < 5 || at + length > bytes.length)
       throw malformed('an extended header is not made of records')
     const record = new TextDecoder().decode(bytes.subarray(space + 1, at + length - 1))
-    const [key = '', value = ''] = [
-      record.slice(0, record.indexOf('=')),
-      record.slice(record.indexOf('=') + 1),
-    ]
+    const equals = record.indexOf('=')
+    const key = record.slice(0, equals)
+    const value = record.slice(equals + 1)
     if (key === 'path') result.name = value
     if (key === 'size') {
       const sizeBytes = Number(value)

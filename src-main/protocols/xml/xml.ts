@@ -76,8 +76,9 @@ function toNodes(parsed: unknown, refuse: Refuse): XmlNode[] {
   })
 }
 
+/** A CDATA section: what stands in it, undecoded. */
 const rawText = (value: unknown): string =>
-  Array.isArray(value) ? value.map((part: { '#text'?: unknown }) => String(part['#text'] ?? '')).join('') : ''
+  Array.isArray(value) ? value.map((part: { '#text'?: string }) => part['#text'] ?? '').join('') : ''
 
 const namedEntities: Record<string, string> = { lt: '<', gt: '>', amp: '&', quot: '"', apos: "'" }
 

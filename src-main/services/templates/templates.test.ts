@@ -157,7 +157,7 @@ describe('images on this computer', () => {
         { name: 'disk1.vhdx', format: 'vhdx' },
       ],
     })
-    expect(template.warnings.join()).toMatch(/virtio.*grows/)
+    expect(template.warnings.join()).toMatch(/virtio.*VHDX; it is converted/)
   })
 
   it.each(['missing.qcow2', '.'])('%s is not an image', async (name) => {

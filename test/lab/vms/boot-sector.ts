@@ -1,28 +1,33 @@
 const loadedAt = 0x7c00
 const sectorBytes = 512
 
+/** x86 real mode. Each line: machine code, then what it is. */
+const printing = [
+  ['31c0 8ed8 fc', 'xor ax,ax; mov ds,ax; cld'],
+  ['be MMMM', 'mov si,message'],
+  ['ac 84c0 7412', 'next: lodsb; test al,al; jz end'],
+  ['88c4 bafd03', 'mov ah,al; mov dx,0x3fd'],
+  ['ec a820 74fb', 'wait: in al,dx; test al,0x20; jz wait'],
+  ['baf803 88e0 ee ebe9', 'mov dx,0x3f8; mov al,ah; out dx,al; jmp next'],
+] as const
+const poweringOff = [['ba0406 b80020 ef', 'mov dx,0x604; mov ax,0x2000; out dx,ax']] as const
+const halting = [['fa f4 ebfc', 'end: cli; hlt; jmp end']] as const
+
 /**
- * A bootable disk of one sector: prints `text` on COM1 and then halts, or turns the machine (q35) off. x86 real mode,
- * written by hand so that a test needs no guest system.
+ * A bootable disk of one sector: prints `text` on COM1 and then halts, or turns the machine (q35) off. Written by
+ * hand so that a test needs no guest system.
  */
 export function bootSector(text: string, then: 'halt' | 'power-off' = 'halt'): Uint8Array {
-  const powerOff = [0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef] // mov dx,0x604; mov ax,0x2000; out dx,ax
-  const tail = [...(then === 'power-off' ? powerOff : []), 0xfa, 0xf4, 0xeb, 0xfc] // cli; hlt; jmp to cli
-  const printing = 31
-  const message = loadedAt + printing + tail.length
-  const code = [
-    ...[0x31, 0xc0, 0x8e, 0xd8, 0xfc], // xor ax,ax; mov ds,ax; cld
-    ...[0xbe, message & 0xff, message >> 8], // mov si,message
-    ...[0xac, 0x84, 0xc0, 0x74, 0x12], // next: lodsb; test al,al; jz tail
-    ...[0x88, 0xc4, 0xba, 0xfd, 0x03], // mov ah,al; mov dx,0x3fd
-    ...[0xec, 0xa8, 0x20, 0x74, 0xfb], // wait: in al,dx; test al,0x20; jz wait
-    ...[0xba, 0xf8, 0x03, 0x88, 0xe0, 0xee, 0xeb, 0xe9], // mov dx,0x3f8; mov al,ah; out dx,al; jmp next
-    ...tail,
-    ...Buffer.from(`${text}\0`, 'latin1'),
-  ]
-  if (code.length > sectorBytes - 2) throw new Error('the text is too long for a boot sector')
-  const sector = new Uint8Array(sectorBytes)
-  sector.set(code)
+  const program = [...printing, ...(then === 'power-off' ? poweringOff : []), ...halting]
+    .map(([code]) => code.replaceAll(' ', ''))
+    .join('')
+  const message = Buffer.alloc(2)
+  message.writeUInt16LE(loadedAt + program.length / 2)
+  const code = Buffer.from(program.replace('MMMM', message.toString('hex')), 'hex')
+  const sector = Buffer.alloc(sectorBytes)
+  if (code.length + text.length > sectorBytes - 3) throw new Error('the text is too long for a boot sector')
+  code.copy(sector)
+  sector.write(text, code.length, 'latin1')
   sector.set([0x55, 0xaa], sectorBytes - 2)
-  return sector
+  return new Uint8Array(sector)
 }

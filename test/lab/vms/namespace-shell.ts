@@ -5,8 +5,8 @@ import type { ShellScript } from '#main/transports/shell/script.ts'
 import type { RunOptions, RunResult, Shell } from '#main/transports/shell/shell.ts'
 
 /** A Shell inside the mount and process namespaces of a process of this machine; as strict as the real one. */
-export function createNamespaceShell(name: string, pid: () => number): Shell {
-  return { name, run: (script, options) => runInNamespace(name, pid(), script, options) }
+export function createNamespaceShell(name: string, pid: number): Shell {
+  return { name, run: (script, options) => runInNamespace(name, pid, script, options) }
 }
 
 async function runInNamespace(

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { sh } from '#main/transports/shell/script.ts'
+import { sh, type ShellScript } from '#main/transports/shell/script.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
 import { createNamespaceShell } from './namespace-shell.ts'
 
@@ -43,7 +43,7 @@ unix_sock_group = "root"
 unix_sock_rw_perms = "0700"
 auth_unix_rw = "none"
 log_outputs = "2:file:${join(directory, 'libvirtd.log')}"
-host_uuid = "6761-6e74-7279"
+host_uuid = "${crypto.randomUUID()}"
 `
 
 /** Process 1 of the namespace: keeps it alive and reaps what is orphaned in it. */
@@ -68,10 +68,7 @@ export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
   for (const name of [...Object.keys(owned), 'log/qemu', 'images'])
     await mkdir(join(directory, name), { recursive: true })
   await writeFile(join(directory, 'etc/qemu.conf'), qemuConf)
-  await writeFile(
-    join(directory, 'etc/libvirtd.conf'),
-    libvirtdConf(directory).replace('6761-6e74-7279', crypto.randomUUID()),
-  )
+  await writeFile(join(directory, 'etc/libvirtd.conf'), libvirtdConf(directory))
 
   const namespace = spawn(
     'unshare',
@@ -79,20 +76,14 @@ export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
     { stdio: ['ignore', 'pipe', 'inherit'] },
   )
   await once(createInterface(namespace.stdout), 'line')
-  const shell = createNamespaceShell('host lab', () => firstProcessOf(namespace))
-  const firstProcess = await childOf(namespace)
-  const signal = new AbortController().signal
-  const run = (script: ReturnType<typeof sh>) => shell.run(script, { signal })
+  const shell = createNamespaceShell('host lab', await firstProcessOf(namespace))
+  const { signal } = new AbortController()
+  const run = (script: ShellScript) => shell.run(script, { signal })
 
-  function firstProcessOf(process: ChildProcess): number {
-    if (process.exitCode !== null) throw new Error('the namespace has ended')
-    return firstProcess
-  }
   const lab: PrivateLibvirtd = {
     directory,
     shell,
     async startDaemon() {
-      // The daemon is ready when its socket is answered: -d returns only then.
       await run(sh`libvirtd -d -p ${join(directory, 'libvirtd.pid')} >/dev/null 2>&1 </dev/null
         i=0; until virsh -q -c qemu:///system version >/dev/null 2>&1; do i=$((i + 1)); [ "$i" -lt 100 ]; sleep 0.1; done`)
     },
@@ -117,7 +108,7 @@ export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
 }
 
 /** Process 1 of the namespace as seen from outside. */
-async function childOf(parent: ChildProcess): Promise<number> {
+async function firstProcessOf(parent: ChildProcess): Promise<number> {
   const children = await readFile(`/proc/${parent.pid}/task/${parent.pid}/children`, 'utf8')
   const pid = Number(children.trim().split(' ')[0])
   if (!(pid > 0)) throw new Error('the namespace has no first process')

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { truncate, writeFile } from 'node:fs/promises'
+import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { hostConfigSchema } from '#shared/domain/compute.ts'
@@ -7,6 +7,7 @@ import { GiB, MiB } from '#shared/units/bytes.ts'
 import type { DefineVm, VmDefinition } from '#main/drivers/hosts/contract.ts'
 import { buildDomain } from '#main/drivers/hosts/libvirt/build-domain.ts'
 import { createHostVms, type HostVms } from '#main/drivers/hosts/libvirt/vms.ts'
+import { sh } from '#main/transports/shell/script.ts'
 import { bootSector } from './boot-sector.ts'
 import { startPrivateLibvirtd, type PrivateLibvirtd } from './private-libvirtd.ts'
 
@@ -87,8 +88,8 @@ describe('VMs on a real libvirt (A11, A14, A15)', () => {
     ]
     for (const action of removal) await action.run({ signal })
     expect(await vms.findVm(vm.uuid, signal)).toBeUndefined()
-    const { stdout } = await lab.shell.run(vms.undefineVm(vm).commands[0] as never, { signal })
-    expect(stdout).toHaveLength(0)
+    const logs = sh`ls -A /var/log/libvirt/qemu | grep -F ${vm.uuid}`
+    expect((await lab.shell.run(logs, { signal, expectExit: [0, 1] })).stdout).toHaveLength(0)
   })
 
   it('the names and UUIDs of others are busy and stay as they were', async () => {
@@ -143,7 +144,7 @@ describe('VMs on a real libvirt (A11, A14, A15)', () => {
     const vm = await describeVm('paused', bootSector('never ready\r\n'))
     await vms.defineVm(vm).run({ signal })
     await vms.startVm(vm.uuid).run({ signal })
-    await lab.shell.run(`virsh -q -c qemu:///system suspend ${vm.uuid}` as never, { signal })
+    await lab.shell.run(sh`virsh -c qemu:///system suspend ${vm.uuid}`, { signal })
     await expect(vms.waitForGuest(vm, serial('VMREADY'), 60_000).run({ signal })).rejects.toMatchObject({
       code: 'device-rejected',
       message: expect.stringContaining('paused'),
@@ -205,6 +206,40 @@ describe('VMs on a real libvirt (A11, A14, A15)', () => {
     await removeAll()
   })
 
+  it.each(['running.xml', 'rich.xml', 'built'])(
+    '%s, rewritten, keeps to the schema of libvirt',
+    async (name) => {
+      const disks = ['raw', 'vhd'] as const
+      const text =
+        name === 'built'
+          ? buildDomain(
+              { name: 'built', memoryBytes: GiB, cpus: 2, firmware: 'uefi', diskBus: 'sata' },
+              disks.map((format, index) => ({ name: `disk${index}`, format })),
+            ).text
+          : await readFile(new URL(`../../fixtures/domain-xml/${name}`, import.meta.url), 'utf8')
+      const { configuration } = vms.describeVm({
+        name: 'checked',
+        uuid: randomUUID(),
+        lun,
+        template: { format: 'libvirt-xml', text },
+        disks: disks
+          .slice(0, name === 'running.xml' ? 1 : 2)
+          .map((format, index) => ({ index, path: `/gantry/disk${index}`, format })),
+      })
+      // This machine may have neither KVM nor UEFI firmware; the schema is what is asked here.
+      const xml = configuration.text
+        .replace('<domain type="kvm"', '<domain type="qemu"')
+        .replace(' mode="host-passthrough"', '')
+      const checked = sh`printf '%s' ${xml} | virsh -c qemu:///system define --validate /dev/stdin`
+      const { stderr } = await lab.shell.run(checked, { signal, expectExit: [0, 1] })
+      expect(stderr).not.toMatch(/XML document failed to validate/)
+      await lab.shell.run(sh`virsh -c qemu:///system undefine checked --nvram`, {
+        signal,
+        expectExit: [0, 1],
+      })
+    },
+  )
+
   it('lists hundreds of VMs in one round trip', async () => {
     const many = Array.from({ length: 450 }, (_, index) =>
       vms.describeVm({
@@ -217,15 +252,13 @@ describe('VMs on a real libvirt (A11, A14, A15)', () => {
         disks: [{ index: 0, path: `/images/${index}.qcow2`, format: 'qcow2' }],
       }),
     )
-    const define = many
-      .map((vm) => vms.defineVm(vm).commands[0])
-      .join('\n')
-      .replaceAll('set -eu\n', '')
-    await writeFile(join(lab.directory, 'define.sh'), define)
-    await lab.shell.run(`sh ${join(lab.directory, 'define.sh')} >/dev/null` as never, {
-      signal,
-      timeoutMs: 120_000,
-    })
+    const commands: string[] = []
+    for (const vm of many) {
+      const path = join(lab.directory, `${vm.uuid}.xml`)
+      await writeFile(path, vm.configuration.text.replace('type="kvm"', 'type="qemu"'))
+      commands.push(`define ${path}`)
+    }
+    await lab.shell.run(sh`virsh -c qemu:///system ${commands.join(';')}`, { signal })
     const start = performance.now()
     const found = await vms.listVms(signal)
     console.log(`listVms of ${found.length} VMs: ${Math.round(performance.now() - start)} ms`)

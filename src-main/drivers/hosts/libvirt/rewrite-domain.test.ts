@@ -95,6 +95,12 @@ describe('rewriteDomain (A11, A14)', () => {
     )
   })
 
+  it.each(['vhdx', 'vmdk'] as const)('%s, which libvirt cannot run: not-supported', (format) => {
+    expect(() => rewriteDomain(spec(fixture('running.xml'), [disk(0, format)]))).toThrow(
+      expect.objectContaining({ code: 'not-supported' }),
+    )
+  })
+
   it('MAC addresses are random, unicast and of the hypervisor', () => {
     const addresses = new Set(Array.from({ length: 200 }, newMacAddress))
     expect(addresses.size).toBeGreaterThan(190)

@@ -1,5 +1,6 @@
 import type { DefineVm, VmDefinition } from '../contract.ts'
 import { setDiskFile } from '#main/protocols/domain-xml/disks.ts'
+import { needsConversion } from '#main/protocols/images/container-disk.ts'
 import { diskElementsOf, readDomain } from '#main/protocols/domain-xml/read-domain.ts'
 import {
   attributeOf,
@@ -139,6 +140,15 @@ function setDisks(devices: XmlElement, spec: DefineVm): void {
     const disk = byIndex.get(index)
     if (disk === undefined)
       throw new AppError('bad-request', `The container has no disk ${index}`, { object: `VM ${spec.name}` })
+    if (needsConversion(disk.format))
+      throw new AppError(
+        'not-supported',
+        `Disk ${index} is a ${disk.format} image, which libvirt cannot run`,
+        {
+          object: `VM ${spec.name}`,
+          advice: 'Stage the template again: staging converts such disks to qcow2.',
+        },
+      )
     setDiskFile(element, disk.path, disk.format)
   }
 }
