@@ -60,7 +60,7 @@ export class LabArray {
     await waitFor(
       'tgtd to answer',
       async () => (await this.#showTargets([0, 22, 107])).exitCode === 0,
-      10_000,
+      60_000,
       () => lastLines(this.#logFile),
     )
   }
@@ -72,7 +72,7 @@ export class LabArray {
     await waitFor(
       'tgtd to end',
       async () => (await this.machine.run(running, { expectExit: [0, 1] })).exitCode === 1,
-      10_000,
+      60_000,
     )
   }
 

@@ -27,7 +27,7 @@ export class LabHost {
     await waitFor(
       'libvirtd to answer',
       async () => (await this.machine.run(`${virsh} version`, { expectExit: [0, 1] })).exitCode === 0,
-      30_000,
+      60_000,
       () => lastLines(logFile),
     )
   }

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -212,17 +212,21 @@ describeLab('bringing up and taking down', () => {
     await takeDownLab(dir)
   })
 
-  test.each(['run/up.pid', 'ssh/known_hosts', 'array/vol1.img', 'run/host.pid', 'array/log/tgtd.log'])(
-    'an up that was killed when it had just made %s is taken down without a trace',
-    async (file) => {
-      const dir = join(base, 'killed')
-      const up = spawnUp(dir)
-      await waitFor(file, () => existsSync(join(dir, file)), 60_000)
-      await up.kill()
-      await takeDownLab(dir)
-      expect(leftoversOf(dir)).toEqual([])
-    },
-  )
+  test.each([
+    '.gantry-lab',
+    'run/up.pid',
+    'ssh/known_hosts',
+    'array/vol1.img',
+    'run/host.pid',
+    'array/log/tgtd.log',
+  ])('an up that was killed when it had just made %s is taken down without a trace', async (file) => {
+    const dir = join(base, 'killed')
+    const up = spawnUp(dir)
+    await waitFor(file, () => existsSync(join(dir, file)), 60_000)
+    await up.kill()
+    await takeDownLab(dir)
+    expect(leftoversOf(dir)).toEqual([])
+  })
 
   test('a lab that another process is bringing up is left alone', async () => {
     const dir = join(base, 'busy')
@@ -265,6 +269,15 @@ describeLab('bringing up and taking down', () => {
     await expect(takeDownLab(dir)).rejects.toThrow('not a lab')
     await expect(bringUp(dir)).rejects.toThrow('not a lab')
     expect(readFileSync(join(dir, 'thesis'), 'utf8')).toBe('years of work')
+  })
+
+  test('a folder behind a symbolic link is a lab under its own path', async () => {
+    mkdirSync(join(base, 'real'))
+    symlinkSync(join(base, 'real'), join(base, 'link'))
+    const lab = await bringUp(join(base, 'link', 'lab'))
+    expect(lab.dir).toBe(join(base, 'real', 'lab'))
+    await takeDownLab(join(base, 'link', 'lab'))
+    expect(leftoversOf(lab.dir)).toEqual([])
   })
 
   test('a folder that machines see differently, or that would not survive as a mount option, is refused', async () => {

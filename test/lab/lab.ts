@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { hostConfigSchema } from '#shared/domain/compute.ts'
 import type { HostConfig } from '#shared/domain/compute.ts'
@@ -148,9 +148,19 @@ export async function bringUpLab(options: LabOptions = {}): Promise<Lab> {
 
 async function build(dir: string, options: LabOptions): Promise<Lab> {
   const runDir = join(dir, 'run')
-  mkdirSync(runDir, { recursive: true, mode: 0o755 })
-  recordProcess(runDir, 'up', process.pid)
+  mkdirSync(dir, { recursive: true, mode: 0o755 })
+  // The mark comes first: whatever is in the folder from now on may be removed.
   writeFileSync(markOf(dir), 'A lab of Gantry; take it down with: npm run lab:down -- --dir <this folder>\n')
+  mkdirSync(runDir, { mode: 0o755 })
+  recordProcess(runDir, 'up', process.pid)
+  try {
+    return await buildMachines(dir, options)
+  } finally {
+    rmSync(join(runDir, 'up.pid'), { force: true })
+  }
+}
+
+async function buildMachines(dir: string, options: LabOptions): Promise<Lab> {
   const [arrayPort = 0, hostPort = 0, guestPort = 0, portalPort = 0] = await findFreePorts(4)
   const keys = await prepareKeys(dir, { array: arrayPort, host: hostPort, guest: guestPort })
   const templates = await prepareTemplates(dir, options.template)
@@ -186,7 +196,6 @@ async function build(dir: string, options: LabOptions): Promise<Lab> {
   await lab.host.defineTemplate(state.template)
   await lab.host.defineTemplate(state.tiny)
   writeLabState(state)
-  rmSync(join(runDir, 'up.pid'))
   return lab
 }
 
@@ -200,8 +209,8 @@ export async function takeDownLab(dirOption: string = defaultLabDir()): Promise<
     if (existsSync(dir)) await exec('rmdir', ['--', dir])
     return
   }
-  if (!existsSync(markOf(dir)))
-    throw new Error(`${dir} is not a lab's folder (it has no .gantry-lab); nothing was removed`)
+  if (!existsSync(markOf(dir)) || statSync(dir).uid !== process.getuid?.())
+    throw new Error(`${dir} is not a lab's folder (no .gantry-lab, or another owner); nothing was removed`)
   refuseWhileComingUp(dir)
   const runDir = join(dir, 'run')
   const guest = findProcess(runDir, 'guest')

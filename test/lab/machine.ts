@@ -61,7 +61,7 @@ export class Machine {
         const answer = await this.run('test -f /run/lab-ready', { expectExit: [0, 1] })
         return answer.exitCode === 0
       },
-      15_000,
+      60_000,
       () => lastLines(logFile),
     )
     await this.startSshd()
@@ -100,7 +100,7 @@ export class Machine {
       'the SSH server to end',
       async () =>
         (await this.run('! grep -qsx sshd /proc/[0-9]*/comm', { expectExit: [0, 1] })).exitCode === 0,
-      10_000,
+      60_000,
     )
   }
 
@@ -113,7 +113,7 @@ export class Machine {
     if (holder === undefined) return
     const [init] = childrenOf(holder)
     try {
-      if (init !== undefined) await this.runFile('drain.sh', [this.#labDir], { timeoutMs: 30_000 })
+      if (init !== undefined) await this.runFile('drain.sh', [this.#labDir], { timeoutMs: 60_000 })
     } finally {
       // The kernel ends all processes of a PID namespace before its first process is gone.
       if (init !== undefined) await endProcess(init)

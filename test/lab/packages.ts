@@ -1,4 +1,5 @@
-import { accessSync, constants, existsSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, existsSync, readFileSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { userInfo } from 'node:os'
 import { exec, labEnvironment } from './exec.ts'
@@ -34,17 +35,19 @@ const packages = {
   debootstrap: 'debootstrap',
 } as const
 
-function isThere(program: string): boolean {
-  if (program.startsWith('/')) return existsSync(program)
-  return labEnvironment.PATH.split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK)
-      return true
-    } catch {
-      return false
-    }
-  })
+function mayUse(path: string, mode: number): boolean {
+  try {
+    accessSync(path, mode)
+    return true
+  } catch {
+    return false
+  }
 }
+
+const isThere = (program: string): boolean =>
+  program.startsWith('/')
+    ? existsSync(program)
+    : labEnvironment.PATH.split(delimiter).some((folder) => mayUse(join(folder, program), constants.X_OK))
 
 export const missingPackages = (): string[] =>
   Object.entries(packages).flatMap(([name, program]) => (isThere(program) ? [] : [name]))
@@ -58,7 +61,24 @@ export function whyNoLab(): string | undefined {
   if (missing.length > 0 && !isThere('apt-get'))
     return `these Debian packages are missing and there is no apt-get: ${missing.join(' ')}`
   for (const device of ['/dev/loop-control', '/dev/fuse'])
-    if (!existsSync(device)) return `${device} is missing`
+    if (!mayUse(device, constants.R_OK | constants.W_OK)) return `${device} is missing or may not be used`
+  return whyNotByKernel()
+}
+
+/** A root without all rights (of a container, of a user namespace) and a kernel without the file systems show only when tried. */
+function whyNotByKernel(): string | undefined {
+  // user_namespaces(7): the first namespace maps all ids to themselves.
+  if (!/^ *0 +0 +4294967295$/m.test(readFileSync('/proc/self/uid_map', 'utf8')))
+    return 'this root is one of a user namespace only'
+  const run = (command: string, ...args: string[]) => spawnSync(command, args, { env: labEnvironment })
+  const namespaces = run('unshare', '--mount', '--pid', '--uts', '--fork', 'true')
+  if (namespaces.error === undefined && namespaces.status !== 0)
+    return `this root may not make namespaces: ${namespaces.stderr.toString().trim()}`
+  for (const fileSystem of ['xfs', 'overlay', 'fuse']) {
+    run('modprobe', '-q', fileSystem) // where it is built in, or kmod comes only with our packages, the list decides
+    const known = readFileSync('/proc/filesystems', 'utf8').split(/\s+/)
+    if (!known.includes(fileSystem)) return `this kernel has no ${fileSystem}`
+  }
   return undefined
 }
 

@@ -92,7 +92,7 @@ export async function startProcess(options: {
         if (child.exitCode !== null) throw new Error(`${name} ended at once: ${lastLines(logFile)}`)
         return findProcess(runDir, name)
       },
-      10_000,
+      60_000,
       () => lastLines(logFile),
     )
   } finally {
@@ -108,7 +108,7 @@ export async function endProcess(process: RecordedProcess): Promise<void> {
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
   }
-  await waitFor(`process ${process.pid} to end`, () => !isRunning(process), 30_000)
+  await waitFor(`process ${process.pid} to end`, () => !isRunning(process), 60_000)
 }
 
 /** Processes that this lab started and that still run, recorded or not: found by the mark in their environment. */

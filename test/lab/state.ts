@@ -1,6 +1,6 @@
-import { readFileSync, writeFileSync, renameSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync, renameSync, writeFileSync } from 'node:fs'
 import { tmpdir, userInfo } from 'node:os'
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { z } from 'zod'
 
 const templateSchema = z.object({
@@ -56,12 +56,19 @@ export type LabState = z.infer<typeof labStateSchema>
 
 export const defaultLabDir = (): string => join(tmpdir(), `gantry-lab-${userInfo().uid}`)
 
+/** Without symbolic links, as the kernel tells it for mounts and loop devices; the last part need not exist. */
+function realPath(path: string): string {
+  if (existsSync(path)) return realpathSync(path)
+  const parent = dirname(path)
+  return existsSync(parent) ? join(realpathSync(parent), basename(path)) : path
+}
+
 /**
  * The folder as an absolute path. Throws where a lab can't be: the path becomes a mount option, and some folders are
  * replaced inside the lab's machines.
  */
 export function checkLabDir(dir: string): string {
-  const path = resolve(dir)
+  const path = realPath(resolve(dir))
   if (!/^\/[A-Za-z0-9._/+-]+$/.test(path) || path.length > 60)
     throw new Error(
       `${path}: use a folder whose path has at most 60 characters out of letters, digits and "._/+-"`,

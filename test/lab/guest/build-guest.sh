@@ -13,6 +13,7 @@ rm -f "$root/sbin/init"
 cp "$init" "$root/sbin/init"
 chmod 755 "$root/sbin/init"
 echo lab-guest > "$root/etc/hostname"
+ln -sf ../proc/self/mounts "$root/etc/mtab"
 # No documentation, no downloaded packages, no networks or domains to start.
 rm -rf "$root/var/cache/apt/archives" "$root/var/lib/apt/lists" "$root/usr/share/doc" "$root/usr/share/man" \
   "$root/usr/share/locale" "$root/etc/libvirt/qemu/networks" "$root"/etc/ssh/ssh_host_*

@@ -7,6 +7,8 @@ mount -t tmpfs -o mode=0755 run /run
 mkdir -p /run/sshd /run/lock /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs shm /dev/shm
+ln -s /proc/self/fd /dev/fd
+for stream in 0:stdin 1:stdout 2:stderr; do ln -s "/proc/self/fd/${stream%%:*}" "/dev/${stream#*:}"; done
 hostname lab-guest
 ip link set lo up
 

@@ -59,7 +59,7 @@ export class LabGuest {
         const answer = await this.run('virsh -q -c qemu:///system version', { expectExit: [0, 1, 127, 255] })
         return answer.exitCode === 0
       },
-      60_000,
+      180_000,
       async () => (await this.run('tail -n 5 /var/log/libvirtd.out', { expectExit: [0, 1, 255] })).stdout,
     )
   }
@@ -89,7 +89,7 @@ export class LabGuest {
         if (!isRunning(process)) throw new Error(`The guest ended: ${lastLines(logFile)}`)
         return lastLines(serial, 100).includes('GUESTREADY')
       },
-      120_000,
+      300_000,
       () => lastLines(serial),
     )
   }
