@@ -62,7 +62,12 @@ module.exports = {
       from: { path: '^src', pathNot: '^src-main/store' },
       to: { path: lib('better-sqlite3') },
     },
-    room('protocols', '^src-main/protocols', ['^src-main/protocols', shared, '^(node:)?(buffer|crypto)$', lib('zod|fast-xml-parser')]),
+    room('protocols', '^src-main/protocols', [
+      '^src-main/protocols',
+      shared,
+      '^(node:)?(buffer|crypto)$',
+      lib('zod|fast-xml-parser'),
+    ]),
     room('transports', '^src-main/transports', [
       '^src-main/(transports|protocols)',
       shared,

@@ -25,8 +25,8 @@ export function createDevices(store: Store, ssh: SshPool): Devices & { candidate
   const hosts = new Map<string, HostDriver>()
   return {
     candidates,
-    array: (name) => cached(arrays, store.arrays.get(name).config, candidates.array),
-    host: (name) => cached(hosts, store.hosts.get(name).config, candidates.host),
+    array: (name) => cached(arrays, store.arrays.get(name).config, (config) => candidates.array(config)),
+    host: (name) => cached(hosts, store.hosts.get(name).config, (config) => candidates.host(config)),
   }
 }
 

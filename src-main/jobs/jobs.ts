@@ -13,7 +13,7 @@ import { chooseDirection, listAbandoned, reasonToUndo } from './recovery.ts'
 import type { Direction } from './recovery.ts'
 import { runJob } from './runner.ts'
 import type { JobRun } from './runner.ts'
-import type { JobKind, Json, Step } from './step.ts'
+import type { JobKind, Step } from './step.ts'
 
 export interface JobsOptions {
   readonly journal: Journal
@@ -260,8 +260,7 @@ export function createJobs(options: JobsOptions): Jobs {
       takeOver(jobId, 'operator', () => 'running')
     },
     undo(jobId) {
-      if (getKind(journal.get(jobId).kind).onFailure === 'needs-operator')
-        throw forwardOnly(jobId)
+      if (getKind(journal.get(jobId).kind).onFailure === 'needs-operator') throw forwardOnly(jobId)
       takeOver(jobId, 'operator', () => 'undoing')
     },
     close(jobId) {

@@ -181,7 +181,7 @@ describe('recovery', () => {
     const { jobId, reopen } = await abandon()
     const kind = deviceKind('make', 'resume')
     const { jobs } = reopen(undefined, [
-      { ...kind, steps: (plan, id) => kind.steps(plan as DevicePlan, id).slice(1) },
+      { ...kind, steps: (plan, id) => kind.steps(plan, id).slice(1) },
     ])
     expect(jobs.recover()).toMatchObject([{ jobId, outcome: 'left', error: { code: 'not-supported' } }])
     expect(() => jobs.resume(jobId)).toThrow(code('not-supported'))

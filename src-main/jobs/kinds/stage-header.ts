@@ -19,7 +19,7 @@ export function headerStep(host: HostDriver, plan: StagePlan): Step {
     observe: async () => 'partial',
     async apply(context) {
       const checksums = context.resultOf('verify') as unknown as FileChecksum[]
-      const fileSystemUuid = String(context.resultOf('prepare'))
+      const fileSystemUuid = context.resultOf('prepare') as string
       const header = describeUnit(plan, checksums, fileSystemUuid)
       const bytes = encodeHeaderPartition({ unitId: plan.unitId, generation: 1, header })
       await host.writeHeader(plan.lun, bytes).run({ signal: context.signal })

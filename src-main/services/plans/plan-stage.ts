@@ -72,7 +72,11 @@ export async function planStage(
 /** VMDK and VHDX are formats that the hypervisor does not run from. */
 function stagedFile(source: TemplateFile): StagedFile {
   const converted = source.disk !== undefined && needsConversion(source.disk.format)
-  return { source, converted, name: converted ? source.name.replace(/\.[a-z0-9]+$/i, '') + '.qcow2' : source.name }
+  return {
+    source,
+    converted,
+    name: converted ? source.name.replace(/\.[a-z0-9]+$/i, '') + '.qcow2' : source.name,
+  }
 }
 
 function sizeOf(input: Input, template: Template, alignmentBytes: number): number {

@@ -14,17 +14,17 @@ const columnsFor = (deployments: Inventory['deployments']): Column<Container>[] 
   const deployedFrom = Map.groupBy(deployments, (deployment) => deployment.container.unitId)
   return [
     { title: 'Container', width: 16, cell: (container) => container.name },
-    { title: 'Volume', width: 18, cell: (container) => `${container.array}/${container.volume}` },
+    { title: 'Volume', width: 17, cell: (container) => `${container.array}/${container.volume}` },
     { title: 'Size', width: 10, align: 'end', cell: (container) => formatBytes(container.sizeBytes) },
     { title: 'Fits', width: 14, cell: fits },
-    { title: 'Staged from', width: 18, cell: ({ staged, state }) => staged?.templateName ?? stateWords[state] },
+    { title: 'Staged from', width: 17, cell: ({ staged, state }) => staged?.templateName ?? stateWords[state] },
     {
       title: 'Deployed',
       width: 10,
       align: 'end',
       cell: (container) => deployedFrom.get(container.staged?.unitId ?? '')?.length ?? 0,
     },
-    { title: 'Staged', width: 14, align: 'end', cell: ({ staged }) => (staged === undefined ? '' : <Instant at={staged.stagedAt} />) },
+    { title: 'Staged', width: 16, align: 'end', cell: ({ staged }) => (staged === undefined ? '' : <Instant at={staged.stagedAt} />) },
   ]
 }
 

@@ -16,10 +16,10 @@ const columns: Column<HostEntry>[] = [
     width: 15,
     cell: (host) => (host.facts === undefined ? '–' : attachText[host.facts.attachMethod]),
   },
-  { title: 'Initiator', width: 31, cell: (host) => host.facts?.initiatorName ?? '–' },
+  { title: 'Initiator', width: 29, cell: (host) => host.facts?.initiatorName ?? '–' },
   {
     title: 'As of',
-    width: 14,
+    width: 16,
     align: 'end',
     cell: (host) => (host.learntAt === undefined ? 'never' : <Instant at={host.learntAt} />),
   },

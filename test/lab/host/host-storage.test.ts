@@ -77,11 +77,11 @@ describe('host storage on this computer, attached in user space', () => {
 
   for (const { fault, brokenPromise, spoil } of hostStorageSpecimens)
     test(`a driver that ${fault} is noticed`, async () => {
-      const [promise, ...others] = hostStoragePromises.filter(({ name }) => brokenPromise.test(name))
+      const [promise, ...others] = hostStoragePromises.filter((item) => brokenPromise.test(item.name))
       expect(others).toEqual([])
       const bench = await newBench()
       const broken = { ...bench, driver: { ...bench.driver, ...spoil(bench) } }
-      await expect(promise?.run(broken)).rejects.toThrow()
+      await expect(promise === undefined ? undefined : promise.run(broken)).rejects.toThrow()
     })
 
   test('no promise has an empty name or stands twice', () => {

@@ -10,7 +10,7 @@ import {
   unitPartitionTypes,
 } from '#shared/domain/unit-layout.ts'
 import { AppError } from '#shared/errors/app-error.ts'
-import { lines, raw, sh } from '#main/transports/shell/script.ts'
+import { lines, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
 import type { HostDriver, PrepareUnit } from '../contract.ts'
