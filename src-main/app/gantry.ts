@@ -72,7 +72,10 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     productVersion,
     readTemplate: (host, source, signal) =>
       source.kind !== 'domain' && source.on === 'console'
-        ? readConsoleTemplate(source, { signal, buildConfiguration: (vm, disks) => devices.host(host).buildConfiguration(vm, disks) })
+        ? readConsoleTemplate(source, {
+            signal,
+            buildConfiguration: (vm, disks) => devices.host(host).buildConfiguration(vm, disks),
+          })
         : devices.host(host).readTemplate(source, signal),
   }
   const handlers: ContractHandlers = {

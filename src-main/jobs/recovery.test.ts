@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { AppError } from '#shared/errors/app-error.ts'
 import { deviceKind, readDevice } from '#test/unit/jobs/fake-device.ts'
-import type { DevicePlan, Meddle } from '#test/unit/jobs/fake-device.ts'
+import type { Meddle } from '#test/unit/jobs/fake-device.ts'
 import { makeMortal } from '#test/unit/jobs/mortal-journal.ts'
 import { code, failAt, made, makeGate, makePlan, nobody, untouched } from '#test/unit/jobs/scenario.ts'
 import { openConsole } from '#test/unit/jobs/test-console.ts'
@@ -180,9 +180,7 @@ describe('recovery', () => {
   it('leaves a job whose steps this version would make otherwise', async () => {
     const { jobId, reopen } = await abandon()
     const kind = deviceKind('make', 'resume')
-    const { jobs } = reopen(undefined, [
-      { ...kind, steps: (plan, id) => kind.steps(plan, id).slice(1) },
-    ])
+    const { jobs } = reopen(undefined, [{ ...kind, steps: (plan, id) => kind.steps(plan, id).slice(1) }])
     expect(jobs.recover()).toMatchObject([{ jobId, outcome: 'left', error: { code: 'not-supported' } }])
     expect(() => jobs.resume(jobId)).toThrow(code('not-supported'))
   })
