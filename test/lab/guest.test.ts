@@ -1,6 +1,6 @@
 import { beforeAll, expect, test } from 'vitest'
 import { describeLab, theLab } from './describe-lab.ts'
-import { diffDevices, observeDevices } from './inventory-of-devices.ts'
+import { diffDevices, lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 
 const target = 'iqn.2026-11.gantry.lab:for-the-guest'
 
@@ -36,7 +36,7 @@ describeLab('the guest, a second host', () => {
       expect(found).toMatch(/guest: iSCSI node record \S+ iqn\.2026-11\.gantry\.lab:for-the-guest is new/)
       expect(found).toContain(`is: open to ${iqn}, sessions of ${iqn}`)
       await lab.guest.run(`set -e; sync; ${node} --logout; ${node} -o delete`)
-      expect(diffDevices(before, await observeDevices(lab))).toEqual([])
+      expect(await lastingDifferences(lab, before)).toEqual([])
       const head = await lab.array.machine.run(`head -c 20 ${file}`)
       expect(head.stdout).toBe('written-by-the-guest')
     } finally {

@@ -55,8 +55,9 @@ async function listFiles(run: Run, dir: string, hash: boolean): Promise<Entry[]>
   return found.map(([path, text]) => [path, sumOf.has(path) ? `${text}, sha256 ${sumOf.get(path)}` : text])
 }
 
-/** Daemons of the machine itself, and sessions of whoever looks at it. */
-const usualProcess = /^(\/bin\/sh \S*\/machine\.sh|sleep infinity|sshd|\/usr\/sbin\/sshd|libvirtd|tgtd)\b/
+/** Daemons of the machine itself, sessions of whoever looks at it, and libvirtd asking QEMU what it can do. */
+const usualProcess =
+  /^(\/bin\/sh \S*\/machine\.sh|sleep infinity|sshd|\/usr\/sbin\/sshd|libvirtd|tgtd|\S*qemu-system-\S+ -S .*-machine none)\b/
 
 /** To be asked before anything else: other questions are processes too. */
 async function listProcesses(run: Run): Promise<Entry[]> {
@@ -158,4 +159,20 @@ export function diffDevices(before: DeviceInventory, after: DeviceInventory): st
     if (was === undefined) return [`${name} is new: ${is}`]
     return is === undefined ? [`${name} is gone: ${was}`] : [`${name} was: ${was}; is: ${is}`]
   })
+}
+
+/**
+ * The differences that stay: a process that was ended or a loop device that was detached may be seen for a moment
+ * longer. Asks until there are none, at most for `patienceMs`.
+ */
+export async function lastingDifferences(
+  lab: Lab,
+  before: DeviceInventory,
+  options: { readonly hash?: boolean; readonly patienceMs?: number } = {},
+): Promise<string[]> {
+  const deadline = performance.now() + (options.patienceMs ?? 10_000)
+  for (;;) {
+    const differences = diffDevices(before, await observeDevices(lab, options))
+    if (differences.length === 0 || performance.now() > deadline) return differences
+  }
 }

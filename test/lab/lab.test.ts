@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { describeLab, theLab } from './describe-lab.ts'
 import { waitFor } from './exec.ts'
-import { diffDevices, observeDevices } from './inventory-of-devices.ts'
+import { diffDevices, lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import { bringUpLab, findLab, takeDownLab } from './lab.ts'
 import type { Lab } from './lab.ts'
 import { leftoversOf, loopsUnder } from './leftovers.ts'
@@ -153,7 +153,7 @@ describeLab('the lab', () => {
       rm -r ${stateDir}/mnt ${stateDir}/disk
       kill $(pgrep -f '^sleep 1234')
       ${virsh} undefine forgotten`)
-    expect(diffDevices(before, await observeDevices(lab, { hash: true }))).toEqual([])
+    expect(await lastingDifferences(lab, before, { hash: true })).toEqual([])
   })
 })
 
@@ -176,7 +176,10 @@ function spawnUp(dir: string): { kill(): Promise<void> } {
 }
 
 describeLab('bringing up and taking down', () => {
-  const base = mkdtempSync(join(tmpdir(), 'gantry-lab-test-'))
+  let base = ''
+  beforeAll(() => {
+    base = mkdtempSync(join(tmpdir(), 'gantry-lab-test-'))
+  })
   afterAll(() => rmSync(base, { recursive: true }))
   const bringUp = (dir: string) => bringUpLab({ dir, volumeBytes: 512 * MiB, smallVolumeBytes: 300 * MiB })
 
