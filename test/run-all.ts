@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { installTestPackages } from './tools/install-packages.ts'
 
 /** Runs every part of the tests, goes on when one fails, and ends with the sum: "N passed, N failed". */
 interface Count {
@@ -91,6 +92,7 @@ const parts: readonly { name: string; needs?: string; run: () => Promise<Count> 
   { name: 'electron', needs: 'electron', run: () => playwright('electron') },
 ]
 
+await installTestPackages()
 const total: Count = { passed: 0, failed: 0, skipped: [] }
 const summary: string[] = []
 for (const part of parts) {

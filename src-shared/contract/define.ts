@@ -6,7 +6,6 @@ export interface CallDefinition<I extends z.ZodType = z.ZodType, O extends z.Zod
   readonly output: O
 }
 export type Calls = Record<string, CallDefinition>
-export type Events = Record<string, z.ZodType>
 
 /** Total: a missing handler does not compile. */
 export type Handlers<C extends Calls> = {

@@ -41,6 +41,7 @@ export const eventNames = [
 ] as const satisfies readonly EventName[]
 
 type Complete<All, Listed> = [Exclude<All, Listed>] extends [never] ? true : Exclude<All, Listed>
-/** Do not compile while a name of the contract is missing above; the error shows the name. */
+/** @public Do not compile while a name of the contract is missing above; the error shows the name. */
 export const callNamesAreComplete: Complete<CallName, (typeof callNames)[number]> = true
+/** @public */
 export const eventNamesAreComplete: Complete<EventName, (typeof eventNames)[number]> = true

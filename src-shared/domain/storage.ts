@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { sshConnectionSchema } from './connection.ts'
-import { initiatorNameSchema, instantSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
+import { instantSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
 
 /** osType decides alignment, partition types and where a container may be deployed (A3, A13). */
 export const osTypes = ['linux', 'windows', 'vmware'] as const
@@ -132,5 +132,3 @@ export const containerSchema = z.object({
   learntAt: instantSchema,
 })
 export type Container = z.infer<typeof containerSchema>
-
-export const initiatorSchema = initiatorNameSchema

@@ -7,7 +7,7 @@ import type { HostStorageBench, HostStorageDriver } from './host-storage-bench.t
 export interface HostSpecimen {
   readonly fault: string
   readonly brokenPromise: RegExp
-  spoil(bench: HostStorageBench): Partial<HostStorageDriver>
+  readonly spoil: (bench: HostStorageBench) => Partial<HostStorageDriver>
 }
 
 const nothing: Action = { commands: [], run: () => Promise.resolve() }
