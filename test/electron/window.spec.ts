@@ -99,6 +99,19 @@ test('the window does not navigate away, open windows or get permissions', async
   })
 })
 
+test('a window that is closed while it loads ends the application quietly', async () => {
+  await withGantry(async ({ app }) => {
+    const ended = once(app.process(), 'exit')
+    await app.evaluate(({ BrowserWindow }) => {
+      const [window] = BrowserWindow.getAllWindows()
+      // as if it were still loading: the load that is cut off is the same
+      void window?.loadURL('app://gantry/').catch(() => undefined)
+      setImmediate(() => window?.close())
+    })
+    expect((await ended)[0]).toBe(0)
+  })
+})
+
 test('a second start shows the first window instead of opening another core', async () => {
   await withGantry(async ({ app, window, dataDir }) => {
     await expect(window.getByText('No arrays yet.')).toBeVisible()
