@@ -18,9 +18,7 @@ describe('host storage on this computer, attached in user space', () => {
   let directory: string
 
   beforeAll(async () => {
-    const controlPort = Number(process.env['GANTRY_SCRATCH_TGT_CONTROL'] ?? '62')
-    const port = Number(process.env['GANTRY_SCRATCH_PORT'] ?? '23300')
-    array = await startScratchArray({ controlPort, port, initiator })
+    array = await startScratchArray({ initiator })
     directory = await mkdtemp(join(tmpdir(), 'gantry-host-'))
   })
   afterAll(async () => {
