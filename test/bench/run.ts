@@ -1,5 +1,5 @@
 /** `npm run bench -- NAME ...`: prints one JSON line for each figure. Without a name: all. */
-const benches: Record<string, () => Promise<void>> = {
+export const benches: Record<string, () => Promise<void>> = {
   deploy: async () => (await import('./deploy.ts')).benchDeploy(),
 }
 
@@ -12,5 +12,3 @@ if (unknown.length > 0) {
   process.exit(2)
 }
 for (const name of names.length > 0 ? names : Object.keys(benches)) await benches[name]?.()
-
-export {}

@@ -4,6 +4,15 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@playwright/test'
 import { callNames } from '#shared/contract/names.ts'
+import { openStore } from '#main/store/store.ts'
+import {
+  sampleArray,
+  sampleContainer,
+  sampleDeployment,
+  sampleHost,
+  sampleLun,
+  sampleVolume,
+} from '../unit/store/samples.ts'
 import { skipReason } from '../support/requirement.ts'
 import { environment, executable, missingForElectron, startArguments, withGantry } from './launch.ts'
 
@@ -20,6 +29,26 @@ test('U1: the window opens and lists what the core has', async () => {
     // the window's own files lie with the inventory and nowhere else
     expect(existsSync(join(dataDir, 'window'))).toBe(true)
   })
+})
+
+test('U1, U7: an inventory that the command line has filled is shown without asking any device', async () => {
+  await withGantry(
+    async ({ window, complaints }) => {
+      for (const text of ['lab-array', 'lab-host', 'web', 'web-1'])
+        await expect(window.getByText(text, { exact: true }).first()).toBeVisible()
+      expect(complaints).toEqual([])
+    },
+    (dataDir) => {
+      const store = openStore(join(dataDir, 'gantry.db'))
+      store.arrays.put(sampleArray())
+      store.volumes.put(sampleVolume())
+      store.hosts.put(sampleHost())
+      store.containers.put(sampleContainer())
+      store.luns.put(sampleLun())
+      store.deployments.put(sampleDeployment())
+      store.close()
+    },
+  )
 })
 
 test('the page has the calls of the contract and nothing of Node or Electron', async () => {
