@@ -11,7 +11,7 @@ export interface RecoveredJob {
 }
 
 /**
- * Brings what an earlier process left behind to an end, and tells what was done. Jobs of a console that is still
+ * Brings what an earlier process left behind to an end, and tells what was done here. Jobs of a console that is still
  * running are its own.
  */
 export async function recoverJobs(tools: Tools): Promise<RecoveredJob[]> {
@@ -30,8 +30,9 @@ export async function recoverJobs(tools: Tools): Promise<RecoveredJob[]> {
     stopListening()
     watch.stop()
   }
+  // A job that changed without an event of this process is being recovered by another one.
   const recovered = (await client.call('jobs.list', {})).flatMap((job) => {
-    const state = before.get(job.id)
+    const state = touched.has(job.id) ? before.get(job.id) : undefined
     return state !== undefined && state !== job.state ? [{ job, before: state }] : []
   })
   for (const { job, before: state } of recovered)

@@ -200,6 +200,19 @@ describe('running jobs', () => {
       'Recovered: Stage debian-12-web as lab-array/vol1/web (lost): interrupted -> undone',
     )
   })
+
+  test('what another console is recovering is not told as recovered here', async () => {
+    const run = await runGantry(['jobs', 'recover'], {
+      filled: false,
+      before: (core) => core.setJob(sampleJob('lost', { state: 'interrupted' })),
+      recover: (core) => {
+        core.handlers['jobs.list'] = () => Promise.resolve([sampleJob('lost', { state: 'undoing' })])
+        return Promise.resolve()
+      },
+    })
+    expect(run.err).not.toContain('Recovered')
+    expect(run.out).toBe('There was nothing to recover.\n')
+  })
 })
 
 describe('confirmation', () => {

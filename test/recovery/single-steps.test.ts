@@ -70,6 +70,7 @@ describeLab('crash matrix of single steps', () => {
     test('of each step that has one', async () => {
       let before: string[] = []
       for (const { id, args, hasUndo } of steps) {
+        await prepare(id)
         const plan = await bench.planOf(args)
         expect(plan.map((step) => [step.id, step.undoCommands.length > 0])).toEqual([[id, hasUndo === true]])
         for (const { point, failing } of hasUndo === true ? undoPointsOfSingleStep(id) : []) {
