@@ -206,7 +206,9 @@ describe('running jobs', () => {
       filled: false,
       before: (core) => core.setJob(sampleJob('lost', { state: 'interrupted' })),
       recover: (core) => {
-        core.handlers['jobs.list'] = () => Promise.resolve([sampleJob('lost', { state: 'undoing' })])
+        Object.assign(core.handlers, {
+          'jobs.list': () => Promise.resolve([sampleJob('lost', { state: 'undoing' })]),
+        })
         return Promise.resolve()
       },
     })
