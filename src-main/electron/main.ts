@@ -26,6 +26,7 @@ async function start(dataDir: string): Promise<void> {
     await gantry.close()
   })
   await openWindow(preload)
+  if (quitting) return
   // after the window: what recovery does is seen there
   await gantry.recover().catch((error: unknown) => showError('Earlier jobs could not be recovered', error))
 }
@@ -52,7 +53,12 @@ function focusWindow(): void {
   window.focus()
 }
 
+let quitting = false
+app.once('before-quit', () => (quitting = true))
+
+/** A box waits for its reader: not while the application ends, which cuts work off. */
 function showError(title: string, error: unknown): void {
+  if (quitting) return
   dialog.showErrorBox(title, describeError(encodeError(error)).join('\n'))
 }
 

@@ -2,7 +2,10 @@ import { BrowserWindow } from 'electron'
 import { appUrl } from './origin.ts'
 import { webPreferences } from './web-preferences.ts'
 
-/** The only maker of windows. Resolves when the page is loaded; shown when it has painted, so nothing flashes. */
+/**
+ * The only maker of windows. Resolves when the page is loaded, or when the window was closed before that; it is shown
+ * when it has painted, so nothing flashes.
+ */
 export async function openWindow(preload: string): Promise<BrowserWindow> {
   const window = new BrowserWindow({
     width: 1280,
@@ -15,6 +18,11 @@ export async function openWindow(preload: string): Promise<BrowserWindow> {
     webPreferences: { ...webPreferences, preload },
   })
   window.once('ready-to-show', () => window.show())
-  await window.loadURL(appUrl)
+  let isClosing = false
+  window.once('close', () => (isClosing = true))
+  await window.loadURL(appUrl).catch((error: unknown) => {
+    // closing a window ends its load with an error; a person who closes it does not want to read about that
+    if (!isClosing && !window.isDestroyed()) throw error
+  })
   return window
 }

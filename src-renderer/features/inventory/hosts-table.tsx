@@ -8,15 +8,15 @@ type HostEntry = Inventory['hosts'][number]
 const attachText = { 'open-iscsi': 'kernel initiator', 'user-space': 'user space' } as const
 
 const columns: Column<HostEntry>[] = [
-  { title: 'Host', width: 16, cell: (host) => host.config.name },
-  { title: 'Hypervisor', width: 15, cell: (host) => host.facts?.hypervisor ?? 'not asked yet' },
+  { title: 'Host', width: 14, cell: (host) => host.config.name },
+  { title: 'Hypervisor', width: 14, cell: (host) => host.facts?.hypervisor ?? 'not asked yet' },
   { title: 'OS type', width: 9, cell: (host) => host.facts?.osType ?? '–' },
   {
     title: 'Attaches by',
     width: 15,
     cell: (host) => (host.facts === undefined ? '–' : attachText[host.facts.attachMethod]),
   },
-  { title: 'Initiator', width: 29, cell: (host) => host.facts?.initiatorName ?? '–' },
+  { title: 'Initiator', width: 32, cell: (host) => host.facts?.initiatorName ?? '–' },
   {
     title: 'As of',
     width: 16,
