@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest'
+import { exitCodes } from '#shared/errors/user-text.ts'
 import { describeLab, theLab } from '../lab/describe-lab.ts'
 import { CrashBench } from './crash-bench.ts'
 
@@ -74,11 +75,29 @@ describeLab('interruptions', () => {
     expect(await bench.changes([])).toEqual([])
   })
 
+  test('a recovery that does not reach the host says so and leaves the job to a later one', async () => {
+    await bench.killAt(bench.deploy('crashed'), 'deploy/mount/after-intent')
+    await bench.lab.host.machine.stopSshd()
+    const { code, stderr } = await bench.run(['jobs', 'recover'])
+    await bench.lab.host.machine.startSshd()
+    expect(code, stderr).toBe(exitCodes.unreachable)
+    expect(stderr).toMatch(/^Not recovered: Deploy crashed .*: interrupted -> interrupted$/m)
+    expect(await bench.recover()).toEqual([{ kind: 'deploy', state: 'done' }])
+    expect(await bench.changes(deployed)).toEqual(deployed)
+    await bench.ok(bench.decommission('crashed'))
+    expect(await bench.changes([])).toEqual([])
+  })
+
   describe('Ctrl-C', () => {
     test('in a staging, while it copies: undone, exit 130', async () => {
       const { template } = bench.lab.state
       const args = ['stage', '--domain', template.domain, '--host', 'host', '--to', 'array/vol1/crashed']
       await interrupt(args, /: step \d+ of \d+, Copy .*: applying$/m)
+    })
+
+    test('in the recovery of a deployment: undone, exit 130', async () => {
+      await bench.killAt(bench.deploy('crashed', 'NEVER'), 'deploy/define/after-apply')
+      await interrupt(['jobs', 'recover'], /: step \d+ of \d+, Wait .*: applying$/m)
     })
 
     test('in a deployment, while it waits for the guest: undone, exit 130', async () => {
@@ -98,7 +117,7 @@ describeLab('interruptions', () => {
       })
       expect(code, stderr).toBe(130)
       expect(stderr).toContain('Cancelling')
-      expect(stdout).toMatch(/ {2}undone {2}/)
+      expect(`${stdout}${stderr}`).toMatch(/(?:->| ) undone/)
       expect(await bench.changes([])).toEqual([])
     }
   })
