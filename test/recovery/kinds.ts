@@ -5,45 +5,25 @@ const undoPoints = ['before-undo', 'after-undo'] as const
 export const kinds = ['stage', 'deploy', 'decommission'] as const
 export type Kind = (typeof kinds)[number]
 
+const listOf = (text: string): string[] => text.trim().split(/\s+/)
+
 /**
  * The steps of the jobs that the matrix runs, written down so that the tests have names before there is a lab; that
- * they are the steps of the plans is a test of its own. A step after a bar has no undo.
+ * they are the steps of the plans is a test of its own.
  */
 export const stepsOf: Record<Kind, readonly string[]> = {
-  stage: [
-    ...[
-      'create-container',
-      'create-lun',
-      'map-lun',
-      'attach',
-      'prepare',
-      'mount',
-      'copy',
-      'send-configuration',
-    ],
-    ...['sync', 'verify', 'write-header', 'unmount', 'detach', 'unmap-lun', 'destroy-lun', 'record'],
-  ],
-  deploy: [
-    ...['snapshot', 'clone', 'create-lun', 'map-lun', 'attach', 'mount', 'define', 'start', 'wait', 'record'],
-  ],
-  decommission: [
-    ...[
-      'stop',
-      'undefine',
-      'unmount',
-      'detach',
-      'unmap-lun',
-      'destroy-lun',
-      'delete-clone',
-      'delete-snapshot',
-    ],
-    'record',
-  ],
+  stage: listOf(`
+    create-container create-lun map-lun attach prepare mount copy send-configuration
+    sync verify write-header unmount detach unmap-lun destroy-lun record`),
+  deploy: listOf('snapshot clone create-lun map-lun attach mount define start wait record'),
+  decommission: listOf(`
+    stop undefine unmount detach unmap-lun destroy-lun delete-clone delete-snapshot record`),
 }
 
+/** Those of them that have an undo. */
 export const undoableOf: Record<Kind, readonly string[]> = {
-  stage: ['create-container', 'create-lun', 'map-lun', 'attach', 'mount', 'record'],
-  deploy: ['snapshot', 'clone', 'create-lun', 'map-lun', 'attach', 'mount', 'define', 'start', 'record'],
+  stage: listOf('create-container create-lun map-lun attach mount record'),
+  deploy: listOf('snapshot clone create-lun map-lun attach mount define start record'),
   decommission: [],
 }
 
