@@ -33,8 +33,8 @@ export interface GantryOptions {
 
 export interface Gantry {
   readonly api: Api
-  /** Finishes or undoes what a console that died has left, each job as its kind says, and waits for their end. */
-  recover(): Promise<void>
+  /** Begins to finish or undo what a console that died has left, each job as its kind says. Resolves with their ids. */
+  recover(): Promise<string[]>
   close(): Promise<void>
 }
 
@@ -89,8 +89,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   return {
     api: createApi({ handlers, events }),
     async recover() {
-      const taken = jobs.recover().filter(({ outcome }) => outcome !== 'left')
-      await Promise.all(taken.map(({ jobId }) => jobs.wait(jobId)))
+      return jobs.recover().flatMap(({ jobId, outcome }) => (outcome === 'left' ? [] : [jobId]))
     },
     async close() {
       await jobs.stop('leave')

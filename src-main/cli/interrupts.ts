@@ -8,6 +8,8 @@ import { isMoving } from './watched-job.ts'
 export interface InterruptHandler {
   /** Ctrl-C was pressed: the first time asks the jobs to be cancelled; true: it is not the first time. */
   interrupt(): boolean
+  /** Whether it was pressed. */
+  wasAsked(): boolean
   /** For a job that was started after the request. */
   cancelIfAsked(job: Job): void
   /** Says what remains and ends the process. */
@@ -34,6 +36,7 @@ export function handleInterrupts(tools: Tools, jobs: () => Job[]): InterruptHand
       for (const job of jobs()) cancel(job)
       return false
     },
+    wasAsked: () => asked,
     cancelIfAsked(job) {
       if (asked) cancel(job)
     },

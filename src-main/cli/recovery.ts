@@ -1,9 +1,10 @@
 import type { Job, JobState } from '#shared/domain/job.ts'
+import { AppError } from '#shared/errors/app-error.ts'
+import { describeError } from '#shared/errors/user-text.ts'
 import { printable } from './io.ts'
 import { note } from './tools.ts'
 import type { Tools } from './tools.ts'
 import { watchJobs } from './watch-jobs.ts'
-import { isMoving } from './watched-job.ts'
 
 export interface RecoveredJob {
   readonly job: Job
@@ -12,29 +13,32 @@ export interface RecoveredJob {
 
 /**
  * Brings what an earlier process left behind to an end, and tells what was done. Jobs of a console that is still
- * running are its own.
+ * running are its own. Throws cancelled when Ctrl-C was pressed meanwhile: what was to come after is not begun.
  */
 export async function recoverJobs(tools: Tools): Promise<RecoveredJob[]> {
   const { client, gantry } = tools
   const before = new Map((await client.call('jobs.list', {})).map((job) => [job.id, job.state]))
-  const touched = new Set<string>()
-  const stopListening = gantry.api.on((event) => {
-    if (event.name === 'jobs.jobChanged') touched.add(event.payload.id)
-  })
   const watch = watchJobs(tools)
   try {
-    await gantry.recover()
-    const under = (await client.call('jobs.list', {})).filter((job) => touched.has(job.id) && isMoving(job))
-    if (under.length > 0) await watch.settle(under.map(({ id }) => id))
+    const jobs = await watch.settle(await gantry.recover())
+    const recovered = jobs.map((job) => ({ job, before: before.get(job.id) ?? job.state }))
+    for (const { job, before: state } of recovered) tellOutcome(tools, job, state)
+    if (watch.isInterrupted())
+      throw new AppError('cancelled', 'Interrupted while earlier jobs were recovered', {
+        advice: 'Nothing else was started.',
+      })
+    return recovered
   } finally {
-    stopListening()
     watch.stop()
   }
-  const recovered = (await client.call('jobs.list', {})).flatMap((job) => {
-    const state = before.get(job.id)
-    return state !== undefined && state !== job.state ? [{ job, before: state }] : []
-  })
-  for (const { job, before: state } of recovered)
-    note(tools, printable(`Recovered: ${job.title} (${job.id}): ${state} -> ${job.state}`))
-  return recovered
+}
+
+/** Jobs that nobody works on and that have not come to an end. */
+export const isUnfinished = ({ state }: Job): boolean => state === 'interrupted' || state === 'needs-operator'
+
+function tellOutcome(tools: Tools, job: Job, before: JobState): void {
+  const word = isUnfinished(job) ? 'Not recovered' : 'Recovered'
+  note(tools, printable(`${word}: ${job.title} (${job.id}): ${before} -> ${job.state}`))
+  if (isUnfinished(job) && job.error !== undefined)
+    for (const line of describeError(job.error)) note(tools, printable(`  ${line}`))
 }

@@ -1,5 +1,7 @@
 import { Command } from 'commander'
 import { describe, expect, test } from 'vitest'
+import { AppError } from '#shared/errors/app-error.ts'
+import { encodeError } from '#shared/errors/wire-error.ts'
 import { sampleJob } from '#test/support/sample-jobs.ts'
 import { createFakeIo } from '#test/support/fake-io.ts'
 import { runGantry } from '#test/support/run-gantry.ts'
@@ -193,12 +195,40 @@ describe('running jobs', () => {
       before: (core) => core.setJob(sampleJob('lost', { state: 'interrupted' })),
       recover: (core) => {
         core.setJob(sampleJob('lost', { state: 'undone' }))
-        return Promise.resolve()
+        return Promise.resolve(['lost'])
       },
     })
     expect(run.err).toContain(
       'Recovered: Stage debian-12-web as lab-array/vol1/web (lost): interrupted -> undone',
     )
+  })
+
+  test('what another console is recovering is not told as recovered here', async () => {
+    const run = await runGantry(['jobs', 'recover'], {
+      filled: false,
+      before: (core) => core.setJob(sampleJob('lost', { state: 'interrupted' })),
+      recover: (core) => {
+        core.setJob(sampleJob('lost', { state: 'undoing' }))
+        return Promise.resolve([])
+      },
+    })
+    expect(run.err).not.toContain('Recovered')
+    expect(run.out).toBe('There was nothing to recover.\n')
+  })
+
+  test('what could not be recovered is told with its error and exit code', async () => {
+    const error = encodeError(new AppError('unreachable', 'No route', { object: 'host kvm1' }))
+    const run = await runGantry(['jobs', 'recover'], {
+      filled: false,
+      before: (core) => core.setJob(sampleJob('lost', { state: 'interrupted' })),
+      recover: (core) => {
+        core.setJob(sampleJob('lost', { state: 'interrupted', error }))
+        return Promise.resolve(['lost'])
+      },
+    })
+    expect(run.exitCode).toBe(5)
+    expect(run.err).toContain('Not recovered: ')
+    expect(run.err).toContain('host kvm1: No route (unreachable)')
   })
 })
 

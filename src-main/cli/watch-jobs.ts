@@ -9,6 +9,8 @@ import type { JobStep, WatchedJob } from './watched-job.ts'
 export interface JobWatch {
   /** Resolves when all these jobs have come to an end, or to a person. */
   settle(jobIds: readonly string[]): Promise<Job[]>
+  /** Whether Ctrl-C was pressed. */
+  isInterrupted(): boolean
   stop(): void
 }
 
@@ -66,6 +68,7 @@ export function watchJobs(tools: Tools): JobWatch {
       })
       return jobsNow()
     },
+    isInterrupted: () => interrupts.wasAsked(),
     stop() {
       stopEvents()
       stopInterrupts()

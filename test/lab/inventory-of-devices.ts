@@ -81,15 +81,25 @@ async function listMounts(run: Run): Promise<Entry[]> {
   })
 }
 
+/** Two questions for all of them: one for each would make up most of the time of an observation. */
 async function listDomains(run: Run): Promise<Entry[]> {
   const virsh = 'virsh -q -c qemu:///system'
-  const { stdout } = await run(
-    `for d in $(${virsh} list --all --uuid); do echo "$d $(${virsh} domstate "$d") $(${virsh} domname "$d")"; done`,
-  )
-  return linesOf(stdout).map((line): Entry => {
-    const [, uuid, state = '', name] = /^(\S+) (.*) (\S+)$/.exec(line) ?? []
-    return [`VM ${name} ${uuid}`, state]
+  const { stdout } = await run(`${virsh} list --all --uuid --name; ${virsh} list --all`)
+  const uuids = new Map<string, string>()
+  return linesOf(stdout).flatMap((line): Entry[] => {
+    const [, uuid, named] = /^([0-9a-f-]{36}) +(\S+) *$/.exec(line) ?? []
+    if (uuid !== undefined && named !== undefined) uuids.set(named, uuid)
+    const [, name, state] = /^ *(?:-|\d+) +(\S+) +(.*)$/.exec(line) ?? []
+    return name === undefined ? [] : [[`VM ${name} ${uuids.get(name) ?? '?'}`, state ?? '']]
   })
+}
+
+/** That they are there; they grow while their VM runs. */
+async function listConsoleLogs(run: Run): Promise<Entry[]> {
+  const { stdout } = await run('ls /var/log/libvirt/qemu')
+  return linesOf(stdout)
+    .filter((name) => name.startsWith('gantry-'))
+    .map((name) => [`console log ${name}`, 'there'])
 }
 
 async function observeArray(lab: Lab, hash: boolean): Promise<Entry[]> {
@@ -112,7 +122,7 @@ async function observeHost(lab: Lab): Promise<Entry[]> {
     'in use',
   ])
   const files = listFiles(run, lab.state.host.stateDir, false)
-  const parts = [files, listMounts(run), listDomains(run)]
+  const parts = [files, listMounts(run), listDomains(run), listConsoleLogs(run)]
   return [...processes, ...loops, ...(await Promise.all(parts)).flat()]
 }
 

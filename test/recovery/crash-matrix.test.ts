@@ -1,220 +1,81 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { GantryCommand } from '../lab/gantry-command.ts'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest'
 import { describeLab, theLab } from '../lab/describe-lab.ts'
-import type { Lab } from '../lab/lab.ts'
-import { diffDevices, observeDevices, type DeviceInventory } from '../lab/inventory-of-devices.ts'
+import { CrashBench } from './crash-bench.ts'
+import { applyPointsOf, kinds, stepsOf, undoCasesOf, undoableOf } from './kinds.ts'
 
 /**
- * The process is killed (SIGKILL) at every fail point of every kind of job and started again. Declared outcomes
- * (docs/adr/0006): a staging is gone, a deployment is there, a decommissioned deployment is gone; and the devices
- * hold nothing that they did not hold before.
+ * The process is killed (SIGKILL) at every fail point of every kind of job and started again: the outcome is the one
+ * that docs/adr/0006 declares, and devices and inventory are what they are without the crash.
  */
-const points = ['after-intent', 'after-apply', 'after-done'] as const
-
-const steps = {
-  stage: [
-    'create-container',
-    'create-lun',
-    'map-lun',
-    'attach',
-    'prepare',
-    'mount',
-    'copy',
-    'send-configuration',
-    'sync',
-    'verify',
-    'write-header',
-    'unmount',
-    'detach',
-    'unmap-lun',
-    'destroy-lun',
-    'record',
-  ],
-  deploy: [
-    'snapshot',
-    'clone',
-    'create-lun',
-    'map-lun',
-    'attach',
-    'mount',
-    'define',
-    'start',
-    'wait',
-    'record',
-  ],
-  decommission: [
-    'stop',
-    'undefine',
-    'unmount',
-    'detach',
-    'unmap-lun',
-    'destroy-lun',
-    'delete-clone',
-    'delete-snapshot',
-    'record',
-  ],
-} as const
-
-/** The steps of a staging and of a deployment that have an undo; the crash comes in the middle of it. */
-const undoable = {
-  stage: ['create-container', 'create-lun', 'map-lun', 'attach', 'mount'],
-  deploy: ['snapshot', 'clone', 'create-lun', 'map-lun', 'attach', 'mount', 'define', 'start'],
-} as const
-
-const everyPoint = (kind: keyof typeof steps): string[] =>
-  steps[kind].flatMap((step) => points.map((point) => `${kind}/${step}/${point}`))
-
 describeLab('crash matrix', () => {
-  let lab: Lab
-  let gantry: GantryCommand
-  let clean: DeviceInventory
+  let bench: CrashBench
+  /** What a deployment adds, without a crash. */
+  let deployed: string[]
 
   beforeAll(async () => {
-    lab = theLab()
-    gantry = new GantryCommand()
-    await gantry.addLab(lab)
-    await gantry.ok(stage('base'))
-    clean = await observeDevices(lab)
+    bench = new CrashBench(theLab())
+    await bench.open()
+    await bench.ok(bench.deploy('crashed'))
+    deployed = await bench.changes()
+    await bench.ok(bench.decommission('crashed'))
+    expect(await bench.changes([])).toEqual([])
   })
-  afterAll(async () => {
-    await gantry.run(['containers', 'delete', 'array/vol1/base', '--yes'])
-    gantry.dispose()
+  afterAll(() => bench.close())
+  beforeEach(() => {
+    onTestFailed(() => bench.tidy())
   })
 
-  const stage = (name: string): string[] => [
-    ...['stage', '--domain', lab.state.tiny.domain, '--host', 'host', '--to', `array/vol1/${name}`],
-  ]
-  const deploy = (name: string): string[] => [
-    ...[
-      'deploy',
-      'array/vol1/base',
-      '--host',
-      'host',
-      '--name-pattern',
-      name,
-      '--start',
-      '--wait',
-      'serial:VMREADY',
-    ],
-  ]
-  const decommission = (name: string): string[] => ['decommission', name, '--yes']
-
-  async function crash(args: readonly string[], env: Record<string, string>): Promise<void> {
-    const { signal, code, stderr } = await gantry.run(args, { env })
-    expect(signal, `the fail point was reached (exit ${code}): ${stderr}`).toBe('SIGKILL')
-  }
-
-  async function jobs(): Promise<{ id: string; state: string }[]> {
-    return gantry.json(['jobs', 'list'])
-  }
-
-  async function expectClean(): Promise<void> {
-    expect(diffDevices(clean, await observeDevices(lab))).toEqual([])
-    const open = (await jobs()).filter(({ state }) => !['done', 'undone', 'closed'].includes(state))
-    expect(open).toEqual([])
-  }
-
-  test('the matrix names every step that the plans have', async () => {
-    const ids = async (args: string[]): Promise<string[]> => {
-      const planned = await gantry.json<{ steps: { id: string }[] }[]>([...args, '--plan'])
-      return planned.flatMap((job) => job.steps.map(({ id }) => id))
+  test('names every step and every undo that the plans have', async () => {
+    await bench.ok(bench.deploy('crashed'))
+    const commands = {
+      stage: bench.stage('crashed'),
+      deploy: bench.deploy('other'),
+      decommission: bench.decommission('crashed'),
     }
-    expect(await ids(stage('x'))).toEqual(steps.stage)
-    expect(await ids(deploy('x'))).toEqual(steps.deploy)
-    await gantry.ok(deploy('x'))
-    expect(await ids(decommission('x'))).toEqual(steps.decommission)
-    await gantry.ok(decommission('x'))
-    await expectClean()
-  })
-
-  describe('stage: killed, started again, gone', () => {
-    test.each(everyPoint('stage'))('%s', async (point) => {
-      await crash(stage('crashed'), { GANTRY_FAIL_AT: point })
-      await gantry.ok(['jobs', 'recover'])
-      const listed = await gantry.json<{ name: string }[]>(['containers', 'list', '--refresh'])
-      if (point === 'stage/record/after-done') {
-        expect(listed.map(({ name }) => name)).toContain('crashed')
-        await gantry.ok(['containers', 'delete', 'array/vol1/crashed', '--yes'])
-      } else expect(listed.map(({ name }) => name)).toEqual(['base'])
-      await expectClean()
-    })
-  })
-
-  describe('deploy: killed, started again, there', () => {
-    test.each(everyPoint('deploy'))('%s', async (point) => {
-      await crash(deploy('crashed'), { GANTRY_FAIL_AT: point })
-      await gantry.ok(['jobs', 'recover'])
-      const deployments = await gantry.json<{ name: string }[]>(['deployments', 'list'])
-      expect(deployments.map(({ name }) => name)).toEqual(['crashed'])
-      const vms = await gantry.json<{ name: string; state: string }[]>(['host', 'vms', 'host'])
-      expect(vms.find(({ name }) => name === 'crashed')?.state).toBe('running')
-      await gantry.ok(decommission('crashed'))
-      await expectClean()
-    })
-  })
-
-  describe('decommission: killed, started again, gone', () => {
-    test.each(everyPoint('decommission'))('%s', async (point) => {
-      await gantry.ok(deploy('crashed'))
-      await crash(decommission('crashed'), { GANTRY_FAIL_AT: point })
-      await gantry.ok(['jobs', 'recover'])
-      expect(await gantry.json(['deployments', 'list'])).toEqual([])
-      await expectClean()
-    })
-  })
-
-  describe('a step fails and the process is killed while that is undone: gone', () => {
-    const cases = [
-      ...undoable.stage.map((step) => ['stage', 'write-header', step] as const),
-      ...undoable.deploy.map((step) => ['deploy', 'wait', step] as const),
-    ]
-    test.each(cases)('%s fails at %s, killed while %s is undone', async (kind, failing, undone) => {
-      await crash(kind === 'stage' ? stage('crashed') : deploy('crashed'), {
-        GANTRY_FAIL_STEP: `${kind}/${failing}`,
-        GANTRY_FAIL_AT: `${kind}/${undone}/in-undo`,
-      })
-      await gantry.ok(['jobs', 'recover'])
-      await expectClean()
-    })
-  })
-
-  describe('single steps: killed, started again, done', () => {
-    const single: Record<string, { args: string[]; before?: string[]; after: string[][] }> = {
-      'create-container': {
-        args: ['containers', 'create', 'array/vol1/single', '--size', '16M'],
-        after: [['containers', 'delete', 'array/vol1/single', '--yes']],
-      },
-      'delete-container': {
-        before: ['containers', 'create', 'array/vol1/single', '--size', '16M'],
-        args: ['containers', 'delete', 'array/vol1/single', '--yes'],
-        after: [],
-      },
-      'create-lun': {
-        args: ['lun', 'create', 'array/single', '--from', 'vol1/base'],
-        after: [['lun', 'destroy', 'array/single', '--yes']],
-      },
-      'destroy-lun': {
-        before: ['lun', 'create', 'array/single', '--from', 'vol1/base'],
-        args: ['lun', 'destroy', 'array/single', '--yes'],
-        after: [],
-      },
-      'map-lun': {
-        before: ['lun', 'create', 'array/single', '--from', 'vol1/base'],
-        args: ['lun', 'map', 'array/single', '--initiator', 'iqn.2026-11.test:other'],
-        after: [
-          ['lun', 'unmap', 'array/single', '--initiator', 'iqn.2026-11.test:other'],
-          ['lun', 'destroy', 'array/single', '--yes'],
-        ],
-      },
+    for (const kind of kinds) {
+      const steps = await bench.planOf(commands[kind])
+      expect(steps.map(({ id }) => id)).toEqual(stepsOf[kind])
+      // what is undone in the inventory only has no commands
+      const undone = steps.filter(({ id, undoCommands }) => undoCommands.length > 0 || id === 'record')
+      if (kind !== 'decommission') expect(undone.map(({ id }) => id)).toEqual(undoableOf[kind])
     }
-    const cases = Object.keys(single).flatMap((step) => points.map((point) => [step, point] as const))
-    test.each(cases)('%s, %s', async (step, point) => {
-      const { args, before, after } = single[step] ?? { args: [], after: [] }
-      if (before !== undefined) await gantry.ok(before)
-      await crash(args, { GANTRY_FAIL_AT: `single-step/${step}/${point}` })
-      await gantry.ok(['jobs', 'recover'])
-      for (const command of after) await gantry.ok(command)
-      await expectClean()
+    await bench.ok(bench.decommission('crashed'))
+  })
+
+  describe('a staging that is killed is undone', () => {
+    test.each(applyPointsOf('stage'))('%s', async (point) => {
+      await bench.killAt(bench.stage('crashed'), point)
+      expect(await bench.recover()).toEqual([{ kind: 'stage', state: 'undone' }])
+      expect(await bench.changes([])).toEqual([])
+    })
+  })
+
+  describe('a deployment that is killed is finished, and so is its decommissioning', () => {
+    const unmaking = applyPointsOf('decommission')
+    const lives = applyPointsOf('deploy').map(
+      (point, index) => [point, unmaking[index % unmaking.length] ?? ''] as const,
+    )
+    test('every point of both is in a life', () => {
+      expect(new Set(lives.map(([, point]) => point))).toEqual(new Set(unmaking))
+    })
+    test.each(lives)('%s, then %s', async (making, unmade) => {
+      await bench.killAt(bench.deploy('crashed'), making)
+      expect(await bench.recover()).toEqual([{ kind: 'deploy', state: 'done' }])
+      expect(await bench.changes(deployed)).toEqual(deployed)
+      await bench.killAt(bench.decommission('crashed'), unmade)
+      expect(await bench.recover()).toEqual([{ kind: 'decommission', state: 'done' }])
+      expect(await bench.changes([])).toEqual([])
+    })
+  })
+
+  describe('an undo that is killed is finished', () => {
+    const cases = (['stage', 'deploy'] as const).flatMap((kind) =>
+      undoCasesOf(kind).map(({ point, failing }) => ({ kind, point, failing })),
+    )
+    test.each(cases)('$point', async ({ kind, point, failing }) => {
+      await bench.killAt(bench[kind]('crashed'), point, failing)
+      expect(await bench.recover()).toEqual([{ kind, state: 'undone' }])
+      expect(await bench.changes([])).toEqual([])
     })
   })
 })

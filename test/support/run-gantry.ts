@@ -19,7 +19,8 @@ export interface GantryRun {
 export interface GantryRunOptions extends FakeCoreOptions, FakeIoOptions {
   /** Called with the core and the process before the command runs. */
   readonly before?: (core: FakeCore, io: FakeIo) => void
-  readonly recover?: (core: FakeCore) => Promise<void>
+  /** Resolves with the ids of the jobs that are recovered. */
+  readonly recover?: (core: FakeCore) => Promise<string[]>
 }
 
 /** One run of the real command line over the fake core, in this process. */
@@ -36,7 +37,7 @@ export async function runGantry(args: readonly string[], options: GantryRunOptio
         api: core.api,
         recover: async () => {
           recoveries++
-          await options.recover?.(core)
+          return (await options.recover?.(core)) ?? []
         },
         close: () => Promise.resolve(),
       }),

@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import type { Job, JobDetails } from '#shared/domain/job.ts'
-import { describeError, exitCodeNeedsOperator } from '#shared/errors/user-text.ts'
+import { describeError, exitCodeNeedsOperator, exitCodes } from '#shared/errors/user-text.ts'
 import { indent, runJobs } from '../operation.ts'
-import { recoverJobs } from '../recovery.ts'
+import { isUnfinished, recoverJobs } from '../recovery.ts'
 import { findJob } from '../references.ts'
 import { formatTable } from '../table.ts'
 import type { MakeAction, Outcome, Tools } from '../tools.ts'
@@ -78,16 +78,29 @@ export function registerJobCommands(program: Command, makeAction: MakeAction): v
 
 async function runRecover(tools: Tools): Promise<Outcome> {
   const recovered = await recoverJobs(tools)
-  const waiting = (await tools.client.call('jobs.list', {})).filter(({ state }) => state === 'needs-operator')
+  const unfinished = (await tools.client.call('jobs.list', {})).filter(isUnfinished)
+  const needsOperator = unfinished.filter(({ state }) => state === 'needs-operator')
+  const interrupted = unfinished.filter(({ state }) => state === 'interrupted')
+  const nothing =
+    unfinished.length === 0 ? 'There was nothing to recover.' : 'There was nothing that could be recovered.'
   return {
-    value: { recovered: recovered.map(({ job, before }) => ({ ...job, before })), needsOperator: waiting },
-    text:
-      recovered.length === 0 ? 'There was nothing to recover.' : jobsTable(recovered.map(({ job }) => job)),
-    problems: waiting.map(
-      ({ id, title }) => `${title} needs the operator: "gantry jobs show ${id}" shows its steps.`,
+    value: {
+      recovered: recovered.map(({ job, before }) => ({ ...job, before })),
+      needsOperator,
+      interrupted,
+    },
+    text: recovered.length === 0 ? nothing : jobsTable(recovered.map(({ job }) => job)),
+    problems: unfinished.map(
+      ({ id, title, state }) =>
+        `${title} ${state === 'interrupted' ? 'is still interrupted' : 'needs the operator'}: "gantry jobs show ${id}" shows its steps.`,
     ),
-    ...(waiting.length === 0 ? {} : { exitCode: exitCodeNeedsOperator }),
+    ...exitCodeOf(needsOperator, interrupted),
   }
+}
+
+function exitCodeOf(needsOperator: readonly Job[], [interrupted]: readonly Job[]): { exitCode?: number } {
+  if (needsOperator.length > 0) return { exitCode: exitCodeNeedsOperator }
+  return interrupted === undefined ? {} : { exitCode: exitCodes[interrupted.error?.code ?? 'not-supported'] }
 }
 
 const isOpen = ({ state }: Job): boolean => state !== 'done' && state !== 'undone' && state !== 'closed'
