@@ -6,6 +6,7 @@ import { arrayOptions, GantryCommand, hostOptions, sshOptions } from './gantry-c
 import { lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import type { DeviceInventory } from './inventory-of-devices.ts'
 import type { Lab } from './lab.ts'
+import { makeVolumeFolders } from './volume-folders.ts'
 
 /** Two consoles on the same devices, `other` with data of its own; what goes wrong leaves the devices as they were. */
 describeLab('faults of devices and of other consoles', () => {
@@ -17,6 +18,7 @@ describeLab('faults of devices and of other consoles', () => {
 
   beforeAll(async () => {
     lab = theLab()
+    await makeVolumeFolders(lab)
     empty = await observeDevices(lab)
     gantry = new GantryCommand()
     other = new GantryCommand()
@@ -69,7 +71,7 @@ describeLab('faults of devices and of other consoles', () => {
       const onHost = await visitor.run([...deploy('visited'), '--host', 'h2'])
       expectRefusal(onHost, 'auth-failed', { object: 'host h2', message: /libvirt/, advice: /sudo/ })
       expectRefusal(await visitor.run(stage('vol1/visited', 'a2')), 'auth-failed', {
-        object: 'array a2',
+        object: 'a2',
         message: /target daemon/,
         advice: /Connect as root/,
       })
@@ -145,7 +147,7 @@ describeLab('faults of devices and of other consoles', () => {
 
   test('two consoles stage the same container at once: exactly one wins', async () => {
     const results = await Promise.all([gantry, other].map((console) => console.run(stage('vol1/race'))))
-    const codes = results.map(({ code }) => code).toSorted()
+    const codes = results.map(({ code }) => code)
     expect(codes.filter((code) => code === 0)).toEqual([0])
     const loser = results.find(({ code }) => code !== 0)
     expect([2, 4]).toContain(loser?.code)
