@@ -7,7 +7,7 @@ import { GantryCommand } from './gantry-command.ts'
 import { lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import type { DeviceInventory } from './inventory-of-devices.ts'
 import type { Lab } from './lab.ts'
-import { makeVolumeFolders } from './volume-folders.ts'
+import { makeKeptFolders } from './kept-folders.ts'
 
 /** Containers that are not what they should be, made on the array itself; none of them is deployed by mistake. */
 describeLab('bad containers', () => {
@@ -17,7 +17,7 @@ describeLab('bad containers', () => {
 
   beforeAll(async () => {
     lab = theLab()
-    await makeVolumeFolders(lab)
+    await makeKeptFolders(lab)
     empty = await observeDevices(lab)
     gantry = new GantryCommand()
     await gantry.addLab(lab)

@@ -18,7 +18,7 @@ import { observeDevices, lastingDifferences } from './inventory-of-devices.ts'
 import type { DeviceInventory } from './inventory-of-devices.ts'
 import type { Lab } from './lab.ts'
 import { ProxiedLab } from './proxied-lab.ts'
-import { makeVolumeFolders } from './volume-folders.ts'
+import { makeKeptFolders } from './kept-folders.ts'
 
 /** What people and scripts type wrongly. Each is one clear error; the devices are as before. */
 describeLab('bad input', () => {
@@ -29,7 +29,7 @@ describeLab('bad input', () => {
 
   beforeAll(async () => {
     lab = theLab()
-    await makeVolumeFolders(lab)
+    await makeKeptFolders(lab)
     before = await observeDevices(lab)
     console = await ProxiedLab.start(lab)
     dir = mkdtempSync(join(tmpdir(), 'gantry-input-'))

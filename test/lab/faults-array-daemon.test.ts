@@ -6,7 +6,7 @@ import { GantryCommand } from './gantry-command.ts'
 import { lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import type { DeviceInventory } from './inventory-of-devices.ts'
 import type { Lab } from './lab.ts'
-import { makeVolumeFolders } from './volume-folders.ts'
+import { makeKeptFolders } from './kept-folders.ts'
 
 /** tgtd keeps nothing: killed, it has lost every LUN; hosts that use one wait until it is there again. */
 describeLab('the target daemon of the array is killed', () => {
@@ -17,7 +17,7 @@ describeLab('the target daemon of the array is killed', () => {
 
   beforeAll(async () => {
     lab = theLab()
-    await makeVolumeFolders(lab)
+    await makeKeptFolders(lab)
     empty = await observeDevices(lab)
     gantry = new GantryCommand()
     await gantry.addLab(lab)

@@ -7,7 +7,7 @@ import { lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import type { DeviceInventory } from './inventory-of-devices.ts'
 import type { Lab } from './lab.ts'
 import { ProxiedLab } from './proxied-lab.ts'
-import { makeVolumeFolders } from './volume-folders.ts'
+import { makeKeptFolders } from './kept-folders.ts'
 
 /**
  * The connection is lost with the request of a step on its way: it reaches the machine, which goes on with it, and no
@@ -50,7 +50,7 @@ describeLab('the SSH connection is cut in a step', () => {
 
   beforeAll(async () => {
     lab = theLab()
-    await makeVolumeFolders(lab)
+    await makeKeptFolders(lab)
     gantry = new GantryCommand()
     await gantry.addLab(lab)
     await gantry.ok(stage('base'))

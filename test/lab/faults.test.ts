@@ -6,7 +6,7 @@ import { arrayOptions, GantryCommand, hostOptions, sshOptions } from './gantry-c
 import { lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import type { DeviceInventory } from './inventory-of-devices.ts'
 import type { Lab } from './lab.ts'
-import { makeVolumeFolders } from './volume-folders.ts'
+import { makeKeptFolders } from './kept-folders.ts'
 
 /** Two consoles on the same devices, `other` with data of its own; what goes wrong leaves the devices as they were. */
 describeLab('faults of devices and of other consoles', () => {
@@ -18,7 +18,7 @@ describeLab('faults of devices and of other consoles', () => {
 
   beforeAll(async () => {
     lab = theLab()
-    await makeVolumeFolders(lab)
+    await makeKeptFolders(lab)
     empty = await observeDevices(lab)
     gantry = new GantryCommand()
     other = new GantryCommand()
