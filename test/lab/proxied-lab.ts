@@ -53,7 +53,7 @@ export class ProxiedLab {
   cutNextScript(machine: 'array' | 'host'): void {
     const proxy = machine === 'array' ? this.#array : this.#host
     // more than what opens a channel or keeps a connection alive, less than the shortest script
-    proxy.cutAfterRequest(600)
+    proxy.cutAfterRequest(300)
   }
 
   async stop(): Promise<void> {
