@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { describeLab, theLab } from './describe-lab.ts'
+import { exec } from './exec.ts'
 import { expectRefusal } from './expect-refusal.ts'
 import { arrayOptions, hostOptions, sshOptions } from './gantry-command.ts'
 import { observeDevices, lastingDifferences } from './inventory-of-devices.ts'
@@ -264,7 +265,7 @@ describeLab('bad input', () => {
 
     test('a disk whose name lies about its format, and one that is no disk', async () => {
       const vhd = join(dir, 'disk.vhd')
-      execFileSync('qemu-img', ['create', '-q', '-f', 'vpc', vhd, '8M'])
+      await exec('qemu-img', ['create', '-q', '-f', 'vpc', vhd, '8M'])
       const lie = join(dir, 'lie.qcow2')
       copyFileSync(vhd, lie)
       expectRefusal(await stageFrom('--image', lie, '--memory', '64M'), 'bad-request', {
@@ -278,7 +279,7 @@ describeLab('bad input', () => {
 
     test('an image that needs another one', async () => {
       const image = join(dir, 'child.qcow2')
-      execFileSync('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', lab.state.tiny.raw, '-F', 'raw', image])
+      await exec('qemu-img', ['create', '-q', '-f', 'qcow2', '-b', lab.state.tiny.raw, '-F', 'raw', image])
       const result = await stageFrom('--image', image, '--memory', '64M')
       expectRefusal(result, 'not-supported', { object: image, message: /backing file/, advice: /qemu-img/ })
     })

@@ -80,10 +80,12 @@ export class CuttingProxy {
       target.destroy()
       this.#pairs.delete(pair)
     }
-    client.on('error', () => client.destroy()).on('close', () => {
-      if (target.writableEnded) this.#pairs.delete(pair)
-      else end()
-    })
+    client
+      .on('error', () => client.destroy())
+      .on('close', () => {
+        if (target.writableEnded) this.#pairs.delete(pair)
+        else end()
+      })
     target.on('error', end).on('close', end)
     client.on('data', (chunk) => {
       if (this.#isSilent) return
