@@ -42,6 +42,7 @@ function details(facts: ObjectFacts, unit: Unit): OutputOf<'inventory.showContai
 /** An array that cannot be asked keeps no other from being asked; what is wrong with it is thrown afterwards. */
 async function refreshAll(context: ServiceContext, arrays: readonly string[]): Promise<void> {
   const asked = await Promise.allSettled(arrays.map((name) => refreshContainers(context, name)))
+  context.inventoryChanged()
   const failed = asked.find((answer) => answer.status === 'rejected')
   if (failed !== undefined) throw failed.reason
 }
