@@ -1,7 +1,7 @@
 import type { Answer } from '#shared/contract/bridge.ts'
 import type { CallDefinition } from '#shared/contract/define.ts'
 import { calls } from '#shared/contract/index.ts'
-import type { ContractHandlers } from '#shared/contract/index.ts'
+import type { CallName, ContractHandlers, InputOf } from '#shared/contract/index.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { encodeError } from '#shared/errors/wire-error.ts'
 import { describeIssues, problemsSentence } from './describe-issues.ts'
@@ -20,21 +20,30 @@ export interface ApiParts {
 
 type AnyHandler = (input: unknown) => Promise<unknown>
 
+function parseInput(name: string, definition: CallDefinition, input: unknown): unknown {
+  const parsed = definition.input.safeParse(input)
+  if (parsed.success) return parsed.data
+  throw new AppError('bad-request', problemsSentence(describeIssues(parsed.error.issues, input)), {
+    object: name,
+  })
+}
+
+/** Throws what the call would throw for this input before it does anything. */
+export function checkInput<Name extends CallName>(name: Name, input: InputOf<Name>): void {
+  parseInput(name, calls[name], input)
+}
+
 export function createApi({ handlers, events }: ApiParts): Api {
   const definitions: Record<string, CallDefinition> = calls
 
   async function callOrThrow(name: string, input: unknown): Promise<unknown> {
     const definition = Object.hasOwn(definitions, name) ? definitions[name] : undefined
     if (definition === undefined) throw new AppError('bad-request', 'There is no such call', { object: name })
-    const parsedInput = definition.input.safeParse(input)
-    if (!parsedInput.success)
-      throw new AppError('bad-request', problemsSentence(describeIssues(parsedInput.error.issues, input)), {
-        object: name,
-      })
+    const parsedInput = parseInput(name, definition, input)
     // `ContractHandlers` is total and typed; the table is only walked without types here
     const handler = (handlers as unknown as Record<string, AnyHandler>)[name]
     if (handler === undefined) throw new AppError('bug', 'The call has no handler', { object: name })
-    const value = await handler(parsedInput.data)
+    const value = await handler(parsedInput)
     const parsedOutput = definition.output.safeParse(value)
     if (!parsedOutput.success)
       throw new AppError(

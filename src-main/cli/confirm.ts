@@ -1,9 +1,12 @@
 import { AppError } from '#shared/errors/app-error.ts'
 import { printable } from './io.ts'
+import { present } from './parse-options.ts'
 import type { Tools } from './tools.ts'
 
 export interface ConfirmOptions {
   readonly yes?: boolean | undefined
+  /** Where the question itself does not name it. */
+  readonly object?: string
   /** What to do where nobody can be asked. */
   readonly advice: string
 }
@@ -12,7 +15,10 @@ export interface ConfirmOptions {
 export async function confirm({ io }: Tools, question: string, options: ConfirmOptions): Promise<void> {
   if (options.yes === true) return
   if (!io.canAsk)
-    throw new AppError('bad-request', `This must be confirmed: ${question}`, { advice: options.advice })
+    throw new AppError('bad-request', `This must be confirmed: ${question}`, {
+      ...present({ object: options.object }),
+      advice: options.advice,
+    })
   const answer = await io.ask(
     `${printable(question)} [y/N] `,
     { hidden: false },

@@ -42,6 +42,7 @@ async function acceptKey(tools: Tools, key: HostKey, accepted: readonly string[]
     })
   note(tools, `${nameOf(key)} shows a host key that is not known yet:\n  ${key.type} ${key.fingerprint}`)
   await confirm(tools, 'Is this the right key?', {
+    object: nameOf(key),
     advice: `Compare the fingerprint with the device's own, then add --accept-host-key ${key.fingerprint}`,
   })
 }

@@ -5,6 +5,8 @@ import { describeError, exitCodeNeedsOperator, exitCodes } from '#shared/errors/
 import { formatBytes } from '#shared/units/bytes.ts'
 import { confirm } from './confirm.ts'
 import { recoverJobs } from './recovery.ts'
+import { printable } from './io.ts'
+import { note } from './tools.ts'
 import type { Outcome, Tools } from './tools.ts'
 import { watchJobs } from './watch-jobs.ts'
 
@@ -39,7 +41,11 @@ export async function runOperation(
       advice: 'Add --yes when you are sure; --plan shows what it does.',
     })
   await recoverJobs(tools)
-  return runJobs(tools, async () => (await tools.client.call('operations.start', operation)).jobIds)
+  return runJobs(tools, async () => {
+    const { jobIds, warnings } = await tools.client.call('operations.start', operation)
+    for (const warning of warnings) note(tools, printable(`Warning: ${warning}`))
+    return jobIds
+  })
 }
 
 /** Starts jobs and waits for their end; `wanted` is the end that counts as success. */

@@ -18,12 +18,15 @@ export interface FailPoints {
 /**
  * Fail points of the environment. GANTRY_FAIL_AT="kind/step/point": the process kills itself there with SIGKILL.
  * GANTRY_FAIL_STEP="kind/step": this step throws device-rejected after it was applied, so that the job undoes itself.
+ * GANTRY_STOP_AT="kind/step/point": the process stops there with SIGSTOP until somebody has made a fault and sends SIGCONT.
  */
 export function readFailPoints(env: Readonly<Record<string, string | undefined>>): FailPoints {
   const killAt = env['GANTRY_FAIL_AT']
+  const stopAt = env['GANTRY_STOP_AT']
   const failIn = env['GANTRY_FAIL_STEP']
   return {
     hit(kind, stepId, point) {
+      if (stopAt === `${kind}/${stepId}/${point}`) process.kill(process.pid, 'SIGSTOP')
       if (killAt === `${kind}/${stepId}/${point}`) killSelf()
     },
     failStep(kind, stepId) {

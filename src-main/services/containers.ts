@@ -1,10 +1,9 @@
 import type { Container, ObjectFacts } from '#shared/domain/storage.ts'
 import type { ContractHandlers, OutputOf } from '#shared/contract/index.ts'
-import { AppError, toAppError } from '#shared/errors/app-error.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import type { Unit } from '#main/protocols/unit/unit.ts'
 import { now, type ServiceContext } from './context.ts'
-import { readUnit } from './read-unit.ts'
+import { findUnit, readUnit } from './read-unit.ts'
 
 const readTimeoutMs = 60_000
 
@@ -16,25 +15,14 @@ export function createContainers(context: ServiceContext): ContainerHandlers {
     'inventory.listContainers': async ({ array, volume, refresh }) => {
       const arrays =
         array === undefined ? context.store.arrays.list().map(({ config }) => config.name) : [array]
-      if (refresh) {
-        await Promise.all(arrays.map((name) => refreshContainers(context, name)))
-        context.inventoryChanged()
-      }
+      if (refresh) await refreshAll(context, arrays)
       return context.store.containers.list({ array, volume })
     },
     'inventory.showContainer': async ({ array: name, volume, container }) => {
       const array = context.devices.array(name)
       const ref = { volume, kind: 'container' as const, name: container }
       const signal = AbortSignal.timeout(readTimeoutMs)
-      const [facts, unit] = await Promise.all([
-        array.findObject(ref, signal),
-        readUnit(array, ref, signal).catch((error: unknown) => toAppError(error)),
-      ])
-      if (facts === undefined)
-        throw new AppError('not-found', 'There is no such container', {
-          object: `container ${name}/${volume}/${container}`,
-        })
-      if (unit instanceof AppError) throw unit
+      const { facts, unit } = await findUnit(array, ref, signal)
       return details(facts, unit)
     },
   }
@@ -49,6 +37,14 @@ function details(facts: ObjectFacts, unit: Unit): OutputOf<'inventory.showContai
     ...(unit.header === undefined ? {} : { header: unit.header }),
     ...(unit.generation === undefined ? {} : { generation: unit.generation }),
   }
+}
+
+/** An array that cannot be asked keeps no other from being asked; what is wrong with it is thrown afterwards. */
+async function refreshAll(context: ServiceContext, arrays: readonly string[]): Promise<void> {
+  const asked = await Promise.allSettled(arrays.map((name) => refreshContainers(context, name)))
+  context.inventoryChanged()
+  const failed = asked.find((answer) => answer.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
 }
 
 async function refreshContainers(context: ServiceContext, name: string): Promise<void> {

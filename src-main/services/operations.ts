@@ -22,7 +22,10 @@ export function createOperations(context: ServiceContext): OperationHandlers {
       const begin = ({ kind, plan }: PlannedWork): string => context.jobs.start(kind, plan).jobId
       const restores = planned.filter(isRestore).map(begin)
       for (const jobId of restores) await requireDone(context, jobId)
-      return { jobIds: [...restores, ...planned.filter((item) => !isRestore(item)).map(begin)] }
+      return {
+        jobIds: [...restores, ...planned.filter((item) => !isRestore(item)).map(begin)],
+        warnings: [...new Set(planned.flatMap(({ warnings }) => warnings))],
+      }
     },
   }
 }

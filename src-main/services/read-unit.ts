@@ -1,12 +1,31 @@
-import { AppError } from '#shared/errors/app-error.ts'
-import type { ObjectRef } from '#shared/domain/storage.ts'
+import { AppError, toAppError } from '#shared/errors/app-error.ts'
+import type { ObjectFacts, ObjectRef } from '#shared/domain/storage.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
-import { decodeUnit, unitProbeBytes, type Unit } from '#main/protocols/unit/unit.ts'
+import { decodeUnit, unitProbeBytes, withinSize, type Unit } from '#main/protocols/unit/unit.ts'
 
 /** What a container says of itself, from its first mebibytes, through the array: no mount, no database (A8). */
-export async function readUnit(array: ArrayDriver, ref: ObjectRef, signal: AbortSignal): Promise<Unit> {
-  return decodeUnit(await array.readObject(ref, 0, unitProbeBytes, signal))
+export async function readUnit(array: ArrayDriver, facts: ObjectFacts, signal: AbortSignal): Promise<Unit> {
+  return withinSize(decodeUnit(await array.readObject(facts, 0, unitProbeBytes, signal)), facts.sizeBytes)
+}
+
+/** Looks for a container and reads it, both at once. Throws not-found. */
+export async function findUnit(
+  array: ArrayDriver,
+  ref: ObjectRef,
+  signal: AbortSignal,
+): Promise<{ readonly facts: ObjectFacts; readonly unit: Unit }> {
+  const [facts, read] = await Promise.all([
+    array.findObject(ref, signal),
+    array.readObject(ref, 0, unitProbeBytes, signal).catch((error: unknown) => toAppError(error)),
+  ])
+  if (facts === undefined)
+    throw new AppError('not-found', 'There is no such container', {
+      object: `container ${array.config.name}/${ref.volume}/${ref.name}`,
+      advice: '"gantry containers list --refresh" shows what is on the volumes.',
+    })
+  if (read instanceof AppError) throw read
+  return { facts, unit: withinSize(decodeUnit(read), facts.sizeBytes) }
 }
 
 /** The header of a container that can be deployed; a container that is damaged, empty or too new is refused. */

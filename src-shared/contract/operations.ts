@@ -92,5 +92,12 @@ export const operationCalls = {
   /** Works out the jobs and sends nothing that changes anything. */
   'operations.plan': call(operationSchema, z.array(plannedJobSchema)),
   /** Plans, commits the plans to the journal and starts the jobs; their progress comes as events. */
-  'operations.start': call(operationSchema, z.object({ jobIds: z.array(z.string()) })),
+  'operations.start': call(
+    operationSchema,
+    z.object({
+      jobIds: z.array(z.string()),
+      /** Of all their plans, as in operations.plan. */
+      warnings: z.array(z.string()),
+    }),
+  ),
 }

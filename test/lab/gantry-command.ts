@@ -15,6 +15,8 @@ export interface CommandResult {
 
 export interface CommandOptions {
   readonly env?: Readonly<Record<string, string>>
+  /** Called with the id of the process. */
+  readonly onStart?: (pid: number) => void
   /** Called with each piece of standard error; gets the process, to send it a signal. */
   readonly onStderr?: (text: string, kill: (signal: NodeJS.Signals) => void) => void
 }
@@ -33,6 +35,7 @@ export class GantryCommand {
         env: { ...process.env, ...options.env, GANTRY_DATA_DIR: this.dataDir },
         stdio: ['ignore', 'pipe', 'pipe'],
       })
+      if (child.pid !== undefined) options.onStart?.(child.pid)
       let stdout = ''
       let stderr = ''
       child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))

@@ -89,7 +89,7 @@ export function createFakeCore(options: FakeCoreOptions = {}): FakeCore {
     else setState(id, end as JobState, refused)
   }
 
-  const start = (): { jobIds: string[] } => {
+  const start = (): OutputOf<'operations.start'> => {
     const jobIds = Array.from(
       { length: options.jobsPerOperation ?? 1 },
       (_, index) => `new-${jobs.size + index}`,
@@ -100,7 +100,7 @@ export function createFakeCore(options: FakeCoreOptions = {}): FakeCore {
       if (options.outcome === 'held') setImmediate(() => void run(id))
       else queueMicrotask(() => void run(id))
     }
-    return { jobIds }
+    return { jobIds, warnings: [] }
   }
 
   const plain: ContractHandlers = {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { InputOf, OutputOf } from '#shared/contract/index.ts'
+import { checkInput } from '#main/api/api.ts'
 import type { Vm } from '#shared/domain/compute.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import { describeChecks } from '../describe-checks.ts'
@@ -104,6 +105,8 @@ async function addHost(tools: Tools, name: string, options: AddOptions): Promise
       initiatorName: options.initiatorName,
     }),
   }
+  // before the device hears of us
+  checkInput('inventory.addHost', config)
   await ensureHostKeys(tools, connection, options.acceptHostKey ?? [])
   const probe = await tools.client.call('inventory.addHost', config)
   return { value: probe, text: describeProbe(name, probe) }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { encodeGpt, encodeMbr } from '#test/support/partition-tables.ts'
 import { sampleHeader, sampleMbr, samplePartitions, sampleUnit } from '#test/support/units.ts'
-import { decodeUnit, unitProbeBytes } from './unit.ts'
+import { decodeUnit, unitProbeBytes, withinSize } from './unit.ts'
 
 const fixture = (name: string): Buffer =>
   readFileSync(new URL(`../../../test/fixtures/gpt/${name}`, import.meta.url))
@@ -39,6 +39,19 @@ describe('a unit tells what it is by its first 2 MiB (A8, B3, B12)', () => {
       ],
       header: sampleHeader(),
     })
+  })
+
+  test('a file or LUN that ends before its last partition does is damaged, by one sector too', () => {
+    const unit = decodeUnit(sampleUnit())
+    const neededBytes = (4096 + 26_624) * 512
+    expect(withinSize(unit, neededBytes)).toEqual(unit)
+    expect(withinSize(unit, neededBytes - 512)).toMatchObject({
+      state: 'damaged',
+      problems: [`It is cut off: its partitions need ${neededBytes} bytes, and it has ${neededBytes - 512}`],
+      header: sampleHeader(),
+    })
+    const none = decodeUnit(new Uint8Array(unitProbeBytes))
+    expect(withinSize(none, 0)).toEqual(none)
   })
 
   test('and reads no further', () => {

@@ -6,6 +6,7 @@ import {
   headerPartitionSectors,
   unitPartitionTypes,
 } from '#shared/domain/unit-layout.ts'
+import { sectorBytes } from '#shared/units/bytes.ts'
 import { decodeHeaderPartition } from './header-partition.ts'
 import type { HeaderPartition } from './header-partition.ts'
 import { decodePartitionTable } from './partition-table.ts'
@@ -47,6 +48,20 @@ export function decodeUnit(firstBytes: Uint8Array): Unit {
     ...(header.state === 'ok' && { header: header.header }),
     ...((header.state === 'ok' || header.state === 'newer') && { generation: header.generation }),
   }
+}
+
+/**
+ * The same unit, damaged when the file or LUN that it was read from ends before its last partition does: somebody cut
+ * it off, or copied only a part of it.
+ */
+export function withinSize(unit: Unit, sizeBytes: number): Unit {
+  const neededBytes = Math.max(
+    0,
+    ...unit.partitions.map(({ firstLba, sectors }) => (firstLba + sectors) * sectorBytes),
+  )
+  if (unit.state === 'empty' || sizeBytes >= neededBytes) return unit
+  const problem = `It is cut off: its partitions need ${neededBytes} bytes, and it has ${sizeBytes}`
+  return { ...unit, state: 'damaged', problems: [problem, ...unit.problems] }
 }
 
 function stateOf(table: PartitionTable, header: HeaderPartition): Unit['state'] {

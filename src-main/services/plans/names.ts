@@ -12,10 +12,12 @@ export function expandNames(pattern: string, count: number, taken: ReadonlySet<s
   if (found === null) {
     if (count > 1)
       throw new AppError('bad-request', `${count} deployments cannot all be named "${pattern}"`, {
+        object: `name pattern ${pattern}`,
         advice: 'Put {n} into the name pattern: web-{n} or web-{n:03}.',
       })
     if (taken.has(pattern))
       throw new AppError('bad-request', `The name "${pattern}" is taken`, {
+        object: `deployment ${pattern}`,
         advice: 'Choose another name, or a pattern with {n}.',
       })
     return [checked(pattern)]
@@ -32,6 +34,9 @@ export function expandNames(pattern: string, count: number, taken: ReadonlySet<s
 function checked(name: string): string {
   const parsed = nameSchema.safeParse(name)
   if (!parsed.success)
-    throw new AppError('bad-request', `"${name}" cannot be a name: ${parsed.error.issues[0]?.message ?? ''}`)
+    throw new AppError('bad-request', `"${name}" cannot be a name`, {
+      object: 'name pattern',
+      advice: `Choose names that every device takes: ${parsed.error.issues[0]?.message ?? ''}.`,
+    })
   return name
 }

@@ -7,7 +7,7 @@ import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import type { DeployPlan } from '#main/jobs/kinds/deploy.ts'
 import { factsOfHost, now, type ServiceContext } from '../context.ts'
-import { headerForDeployment, readUnit } from '../read-unit.ts'
+import { findUnit, headerForDeployment } from '../read-unit.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import { expandNames } from './names.ts'
 import type { PlannedWork } from './planned.ts'
@@ -24,14 +24,12 @@ export async function planDeploy(
   const array = context.devices.array(input.array)
   const host = context.devices.host(input.host)
   const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
-  const [object, unit, luns, vms, facts] = await Promise.all([
-    array.findObject(container, signal),
-    readUnit(array, container, signal),
+  const [{ facts: object, unit }, luns, vms, facts] = await Promise.all([
+    findUnit(array, container, signal),
     array.listLuns(signal),
     host.listVms(signal),
     factsOfHost(context, input.host, signal),
   ])
-  if (object === undefined) throw noContainer(input)
   const header = headerForDeployment(unit, container)
   requireSameOsType(header, host, facts.osType, input)
   if (input.direct && input.count > 1)
@@ -52,15 +50,17 @@ export async function planDeploy(
     ...expandNames(input.namePattern, input.count, taken).map((name) => ({
       kind: 'deploy',
       plan: deployPlan(array, host, name, choices),
-      warnings: input.direct
-        ? [
-            'Deployed directly: the VM writes into the container itself, which is then no longer what was staged.',
-          ]
-        : [],
+      warnings: [
+        ...unit.problems.map((problem) => `Container ${input.container}: ${problem}.`),
+        ...(input.direct ? [directWarning] : []),
+      ],
       bytesToMove: 0,
     })),
   ]
 }
+
+const directWarning =
+  'Deployed directly: the VM writes into the container itself, which is then no longer what was staged.'
 
 interface Choices {
   readonly input: Input
@@ -116,9 +116,3 @@ function requireSameOsType(header: UnitHeader, host: HostDriver, hostOsType: str
     },
   )
 }
-
-const noContainer = (input: Input): AppError =>
-  new AppError('not-found', 'There is no such container', {
-    object: `container ${input.array}/${input.volume}/${input.container}`,
-    advice: 'gantry containers list --refresh shows what is on the volumes.',
-  })

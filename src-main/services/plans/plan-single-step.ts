@@ -33,6 +33,11 @@ async function planOf(
   switch (input.kind) {
     case 'create-container': {
       const object: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
+      if ((await array.findObject(object, signal)) !== undefined)
+        throw new AppError('bad-request', 'A container of this name is on the volume already', {
+          object: `container ${input.array}/${input.volume}/${input.container}`,
+          advice: 'Choose another name, or delete that container first: gantry containers delete.',
+        })
       return {
         plan: {
           step: input.kind,

@@ -12,6 +12,7 @@ export class CuttingProxy {
   readonly #pairs = new Set<readonly [net.Socket, net.Socket]>()
   #options: CutOptions = {}
   #isSilent = false
+  #clientBytesUntilCut: number | undefined
   accepted = 0
   serverBytes = 0
 
@@ -38,6 +39,11 @@ export class CuttingProxy {
     this.serverBytes = 0
   }
 
+  /** Cuts once, when so many more bytes have come from the client: they still reach the server, no answer comes back. */
+  cutAfterRequest(clientBytes: number): void {
+    this.#clientBytesUntilCut = clientBytes
+  }
+
   cutAll(): void {
     for (const [one, other] of this.#pairs) {
       one.resetAndDestroy()
@@ -56,6 +62,14 @@ export class CuttingProxy {
     await once(this.#server, 'close')
   }
 
+  #isLastRequest(chunk: Buffer): boolean {
+    if (this.#clientBytesUntilCut === undefined) return false
+    this.#clientBytesUntilCut -= chunk.length
+    if (this.#clientBytesUntilCut > 0) return false
+    this.#clientBytesUntilCut = undefined
+    return true
+  }
+
   #relay(client: net.Socket, targetPort: number): void {
     this.accepted += 1
     const target = net.connect(targetPort, '127.0.0.1')
@@ -66,10 +80,20 @@ export class CuttingProxy {
       target.destroy()
       this.#pairs.delete(pair)
     }
-    client.on('error', end).on('close', end)
+    client
+      .on('error', () => client.destroy())
+      .on('close', () => {
+        if (target.writableEnded) this.#pairs.delete(pair)
+        else end()
+      })
     target.on('error', end).on('close', end)
     client.on('data', (chunk) => {
-      if (!this.#isSilent && !target.write(chunk)) {
+      if (this.#isSilent) return
+      if (this.#isLastRequest(chunk)) {
+        // the server gets all of it before it sees the end
+        target.removeAllListeners('data').resume().end(chunk)
+        client.resetAndDestroy()
+      } else if (!target.write(chunk)) {
         client.pause()
         target.once('drain', () => client.resume())
       }

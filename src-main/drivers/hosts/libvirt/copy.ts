@@ -11,8 +11,8 @@ import { deviceFunctions } from './unit-device.ts'
 
 /** `write_failed WORDS FILE`: removes the file; says if the file system is full (less than 1 MiB left) or what it was. */
 export const writeFailed = sh`write_failed() {
-  left=$(($(stat -f -c '%a * %S' "$mnt")))
-  rm -f -- "$2"
+  left=$(($(stat -f -c '%a * %S' "$mnt" || echo 1048576)))
+  rm -f -- "$2" || true # a file system that lost writes may have become read-only
   [ "$left" -ge 1048576 ] || fail ${exit.full} "$1 ($left bytes free)"
   fail ${exit.writeFailed} "$1"
 }`

@@ -21,7 +21,7 @@ const exits = {
     code: 'not-supported',
     effect: 'none',
     message: 'The host lacks something that this needs',
-    advice: 'Install what is named above on the host; "gantry hosts probe" shows everything that is missing.',
+    advice: 'Install what is named above on the host; "gantry host probe" shows everything that is missing.',
   },
   otherLun: {
     exitCode: 66,
@@ -163,6 +163,24 @@ export const exit = Object.fromEntries(
   Object.entries(exits).map(([reason, { exitCode }]) => [reason, exitCode]),
 ) as Record<Reason, number>
 
+/** What every tool says when the kernel could not bring its writes to the device, or has given up on the file system. */
+const lostWords = /Input\/output error|Read-only file system/
+
+/** A tool that failed where the script expects no failure: its own words stay, and they tell when writes were lost. */
+function explainFailure(error: unknown, object: string): unknown {
+  if (!(error instanceof AppError) || error.code !== 'device-rejected') return error
+  const { exitCode: _exitCode, stderr = '', ...facts } = error.facts
+  const lost = lostWords.test(stderr) ? exits.writeLost : undefined
+  const advice = lost?.advice ?? error.advice
+  return new AppError(error.code, lost?.message ?? error.message, {
+    object,
+    effect: error.effect,
+    facts: stderr === '' ? error.facts : { 'the host says': stderr, ...facts },
+    cause: error,
+    ...(advice === undefined ? {} : { advice }),
+  })
+}
+
 /** Runs a script of this driver; its exit codes become AppErrors about `object`. */
 export async function runScript(
   shell: Shell,
@@ -170,13 +188,14 @@ export async function runScript(
   script: ShellScript,
   options: RunOptions,
 ): Promise<RunResult> {
-  const result = await shell.run(script, {
-    ...options,
-    expectExit: [0, ...meanings.map((meaning) => meaning.exitCode)],
+  const expectExit = [0, ...meanings.map(({ exitCode }) => exitCode)]
+  const result = await shell.run(script, { ...options, expectExit }).catch((error: unknown) => {
+    throw explainFailure(error, object)
   })
-  const meaning = meanings.find(({ exitCode }) => exitCode === result.exitCode)
-  if (meaning === undefined) return result
   const words = result.stderr.trim()
+  const said = meanings.find(({ exitCode }) => exitCode === result.exitCode)
+  if (said === undefined) return result
+  const meaning: Meaning = said === exits.writeFailed && lostWords.test(words) ? exits.writeLost : said
   throw new AppError(meaning.code, meaning.message, {
     object,
     effect: meaning.effect,
