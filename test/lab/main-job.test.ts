@@ -30,6 +30,8 @@ import type { WatchedPrograms } from './watched-programs.ts'
 const container = 'array/vol1/story'
 const file = 'containers/story.ctr'
 const names = ['story-1', 'story-2', 'story-3']
+const devices = { only: ['array', 'host'] } as const
+const withContent = { ...devices, hash: true }
 const formatters = ['sfdisk', 'wipefs', 'mkfs.ext4', 'mkfs.xfs', 'mkntfs'].map((name) => `/usr/sbin/${name}`)
 const copiers = ['cp', 'dd', 'tar', 'qemu-img'].map((name) => `/usr/bin/${name}`)
 const stageArgs = (lab: Lab) => [
@@ -46,6 +48,7 @@ describeLab('the whole job by the gantry command', () => {
   let onHost: WatchedPrograms
   let onArray: WatchedPrograms
   let atFirst: DeviceInventory
+  let hostAtFirst: DeviceInventory
   let staged: DeviceInventory
   let header: UnitHeader
   let digest: string
@@ -56,7 +59,8 @@ describeLab('the whole job by the gantry command', () => {
     await gantry.addLab(lab)
     onHost = await watchPrograms(lab.host.machine, [...formatters, ...copiers])
     onArray = await watchPrograms(lab.array.machine, copiers)
-    atFirst = await observeDevices(lab, { hash: true })
+    atFirst = await observeDevices(lab, withContent)
+    hostAtFirst = await observeDevices(lab, { only: ['host'] })
   })
   afterAll(async () => {
     await gantry.run(['decommission', ...names, '--yes'])
@@ -70,9 +74,9 @@ describeLab('the whole job by the gantry command', () => {
 
   /** The plan of a command; proves that making it changed nothing. */
   async function planOf(args: readonly string[]) {
-    const [devices, jobs] = [await observeDevices(lab), await listJobs()]
+    const [before, jobs] = await Promise.all([observeDevices(lab, devices), listJobs()])
     const plan = await ask(gantry, z.array(plannedJobSchema), [...args, '--plan'])
-    expect(diffDevices(devices, await observeDevices(lab))).toEqual([])
+    expect(diffDevices(before, await observeDevices(lab, devices))).toEqual([])
     expect(await listJobs()).toEqual(jobs)
     return plan
   }
@@ -115,9 +119,14 @@ describeLab('the whole job by the gantry command', () => {
       expect(calls).toMatch(new RegExp(`^${program} `, 'm'))
 
     expect(await listLuns(gantry)).toEqual(lunsBefore)
-    const made = (await lastingDifferences(lab, atFirst)).filter((line) => !line.includes(`${file}`))
-    expect(made.filter((line) => !line.endsWith('vol1/containers is new: folder'))).toEqual([])
-    staged = await observeDevices(lab, { hash: true })
+    expect(await lastingDifferences(lab, hostAtFirst, { only: ['host'] })).toEqual([])
+    staged = await observeDevices(lab, withContent)
+    const made = diffDevices(atFirst, staged).map((line) => line.split(' ')[1])
+    const { vol1 } = lab.state.array.volumes
+    expect(made.filter((path) => path !== `${vol1}/containers`)).toEqual([
+      `${vol1}/${file}`,
+      `${vol1}/${file}.gantry`,
+    ])
     digest = await hashOnArray(lab, file)
   })
 
@@ -283,7 +292,7 @@ describeLab('the whole job by the gantry command', () => {
     expect(plans).toHaveLength(3)
 
     await runJobs(gantry, ['decommission', ...names, '--yes'])
-    expect(await lastingDifferences(lab, staged, { hash: true })).toEqual([])
+    expect(await lastingDifferences(lab, staged, withContent)).toEqual([])
     expect(await hashOnArray(lab, file)).toBe(digest)
     expect(await listDeployments(gantry)).toEqual([])
     for (const deployment of deployments)
