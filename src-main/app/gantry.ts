@@ -70,6 +70,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     store,
     jobs,
     productVersion,
+    inventoryChanged: () => events.emit('inventory.inventoryChanged', {}),
     readTemplate: (host, source, signal) =>
       source.kind !== 'domain' && source.on === 'console'
         ? readConsoleTemplate(source, {

@@ -16,7 +16,10 @@ export function createContainers(context: ServiceContext): ContainerHandlers {
     'inventory.listContainers': async ({ array, volume, refresh }) => {
       const arrays =
         array === undefined ? context.store.arrays.list().map(({ config }) => config.name) : [array]
-      if (refresh) await Promise.all(arrays.map((name) => refreshContainers(context, name)))
+      if (refresh) {
+        await Promise.all(arrays.map((name) => refreshContainers(context, name)))
+        context.inventoryChanged()
+      }
       return context.store.containers.list({ array, volume })
     },
     'inventory.showContainer': async ({ array: name, volume, container }) => {

@@ -10,6 +10,8 @@ export interface ServiceContext {
   readonly store: Store
   readonly jobs: Jobs
   readonly productVersion: string
+  /** Tells whoever shows the inventory that it is not what it was. */
+  inventoryChanged(): void
   readTemplate(host: string, source: TemplateSource, signal: AbortSignal): Promise<Template>
 }
 

@@ -27,16 +27,18 @@ export function createInventory(context: ServiceContext, candidates: Candidates)
     const probe = await driver.probe(signal())
     const failed = probe.checks.some(({ ok }) => !ok)
     const volumes = failed ? [] : await driver.listVolumes(signal())
-    return store.transaction(() => {
+    store.transaction(() => {
       store.arrays.put({ config: driver.config, identity: probe.identity, learntAt: now() })
       if (!failed) store.volumes.replaceAll(driver.config.name, volumes)
-      return probe
     })
+    context.inventoryChanged()
+    return probe
   }
   const learnHost = async (driver: HostDriver): Promise<HostProbe> => {
     const probe = await driver.probe(signal())
     const { checks: _checks, ...facts } = probe
     store.hosts.put({ config: driver.config, facts, learntAt: now() })
+    context.inventoryChanged()
     return probe
   }
 
@@ -47,7 +49,12 @@ export function createInventory(context: ServiceContext, candidates: Candidates)
     },
     'inventory.removeArray': async ({ name }) => {
       store.arrays.get(name)
-      store.arrays.delete(name)
+      store.transaction(() => {
+        // what the array holds is on the array; its LUNs and deployments are not forgotten
+        for (const container of store.containers.list({ array: name })) store.containers.delete(container)
+        store.arrays.delete(name)
+      })
+      context.inventoryChanged()
       return {}
     },
     'inventory.probeArray': async ({ name }) => learnArray(devices.array(name)),
@@ -60,6 +67,7 @@ export function createInventory(context: ServiceContext, candidates: Candidates)
     'inventory.removeHost': async ({ name }) => {
       store.hosts.get(name)
       store.hosts.delete(name)
+      context.inventoryChanged()
       return {}
     },
     'inventory.probeHost': async ({ name }) => learnHost(devices.host(name)),

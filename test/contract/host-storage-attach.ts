@@ -5,6 +5,7 @@ import {
   assertFails,
   assertGone,
   context,
+  endProcess,
   eventually,
   mountedUnit,
   never,
@@ -123,13 +124,12 @@ export const attachPromises: readonly HostPromise[] = [
       const lun = await bench.newLun(64 * MiB)
       const { device } = await bench.driver.attachLun(lun).run(context)
       const pid = await onHost(bench, sh`sleep 1000 <${device} >/dev/null 2>&1 & echo $!`)
-      const error = await assertFails('busy', bench.driver.detachLun(lun).run(context))
-      assert.match(JSON.stringify(error.facts), new RegExp(`process ${pid}: sleep`))
-      await onHost(bench, sh`kill ${pid}`)
-      await eventually(
-        'the process has ended',
-        async () => (await onHost(bench, sh`cat /proc/${pid}/cmdline 2>/dev/null || true`)) === '',
-      )
+      try {
+        const error = await assertFails('busy', bench.driver.detachLun(lun).run(context))
+        assert.match(JSON.stringify(error.facts), new RegExp(`process ${pid}: sleep`))
+      } finally {
+        await endProcess(bench, pid)
+      }
       await bench.driver.detachLun(lun).run(context)
       await assertGone(bench, lun)
     },

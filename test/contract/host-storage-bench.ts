@@ -74,6 +74,15 @@ export async function eventually(what: string, condition: () => Promise<boolean>
   while (!(await condition())) assert.ok(Date.now() < deadline, `not within ten seconds: ${what}`)
 }
 
+/** Ends a process of the host and waits until it has. */
+export async function endProcess(bench: HostStorageBench, pid: string): Promise<void> {
+  await onHost(bench, sh`kill -KILL ${pid}`)
+  await eventually(
+    `process ${pid} has ended`,
+    async () => (await onHost(bench, sh`cat /proc/${pid}/cmdline 2>/dev/null || true`)) === '',
+  )
+}
+
 export const sizeFor: Record<FileSystemType, number> = { ext4: 96 * MiB, xfs: 400 * MiB, ntfs: 96 * MiB }
 
 /** A LUN with an attached, formatted and mounted unit. */

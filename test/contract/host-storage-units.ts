@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomBytes, randomUUID } from 'node:crypto'
-import { open } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import type { PrepareUnit } from '#main/drivers/hosts/contract.ts'
@@ -8,12 +8,14 @@ import type { FileSystemType, LunAddress } from '#shared/domain/storage.ts'
 import { KiB, MiB } from '#shared/units/bytes.ts'
 import {
   assertFails,
+  endProcess,
   assertGone,
   context,
   mountedUnit,
   never,
   onHost,
   putAway,
+  sha256,
   sizeFor,
 } from './host-storage-bench.ts'
 import type { HostPromise, HostStorageBench } from './host-storage-bench.ts'
@@ -209,9 +211,12 @@ export const unitPromises: readonly HostPromise[] = [
       const lun = await mountedUnit(bench)
       const mnt = bench.driver.mountPointOf(lun)
       const pid = await onHost(bench, sh`cd ${mnt}; sleep 1000 >/dev/null 2>&1 & echo $!`)
-      const error = await assertFails('busy', bench.driver.unmountUnit(lun).run(context))
-      assert.match(JSON.stringify(error.facts), new RegExp(`process ${pid}: sleep`))
-      await onHost(bench, sh`kill ${pid}; while [ -s /proc/${pid}/cmdline ]; do :; done`)
+      try {
+        const error = await assertFails('busy', bench.driver.unmountUnit(lun).run(context))
+        assert.match(JSON.stringify(error.facts), new RegExp(`process ${pid}: sleep`))
+      } finally {
+        await endProcess(bench, pid)
+      }
       await putAway(bench, lun)
     },
   },
@@ -221,7 +226,7 @@ export const unitPromises: readonly HostPromise[] = [
       for (const fileSystem of ['ext4', 'xfs', 'ntfs'] as const) {
         const lun = await mountedUnit(bench, fileSystem)
         await bench.driver.unmountUnit(lun).run(context)
-        const digest = () => onHost(bench, sh`sha256sum <${bench.backingOf(lun)}`)
+        const digest = async () => sha256(await readFile(bench.backingOf(lun)))
         const before = await digest()
         await bench.driver.mountUnit(lun, { fileSystem, readOnly: true }).run(context)
         await assertFails('busy', bench.driver.mountUnit(lun, { fileSystem }).run(context))

@@ -32,10 +32,14 @@ export const startArguments = (): string[] => [
 ]
 
 /** The built application on a data folder of its own, which `use` leaves behind for nobody. */
-export async function withGantry(use: (launched: Launched) => Promise<void>): Promise<void> {
+export async function withGantry(
+  use: (launched: Launched) => Promise<void>,
+  prepare: (dataDir: string) => void = () => undefined,
+): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'gantry-electron-'))
+  // without executablePath: only then does Playwright hold the application until it listens (it finds the same Electron)
+  prepare(dataDir)
   const app = await electron.launch({
-    executablePath: executable,
     args: startArguments(),
     env: { ...environment(), GANTRY_DATA_DIR: dataDir },
   })

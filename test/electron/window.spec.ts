@@ -4,6 +4,15 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@playwright/test'
 import { callNames } from '#shared/contract/names.ts'
+import { openStore } from '#main/store/store.ts'
+import {
+  sampleArray,
+  sampleContainer,
+  sampleDeployment,
+  sampleHost,
+  sampleLun,
+  sampleVolume,
+} from '../unit/store/samples.ts'
 import { skipReason } from '../support/requirement.ts'
 import { environment, executable, missingForElectron, startArguments, withGantry } from './launch.ts'
 
@@ -20,6 +29,26 @@ test('U1: the window opens and lists what the core has', async () => {
     // the window's own files lie with the inventory and nowhere else
     expect(existsSync(join(dataDir, 'window'))).toBe(true)
   })
+})
+
+test('U1, U7: an inventory that the command line has filled is shown without asking any device', async () => {
+  await withGantry(
+    async ({ window, complaints }) => {
+      for (const text of ['lab-array', 'lab-host', 'web', 'web-1'])
+        await expect(window.getByText(text, { exact: true }).first()).toBeVisible()
+      expect(complaints).toEqual([])
+    },
+    (dataDir) => {
+      const store = openStore(join(dataDir, 'gantry.db'))
+      store.arrays.put(sampleArray())
+      store.volumes.put(sampleVolume())
+      store.hosts.put(sampleHost())
+      store.containers.put(sampleContainer())
+      store.luns.put(sampleLun())
+      store.deployments.put(sampleDeployment())
+      store.close()
+    },
+  )
 })
 
 test('the page has the calls of the contract and nothing of Node or Electron', async () => {
@@ -102,11 +131,12 @@ test('the window does not navigate away, open windows or get permissions', async
 test('a window that is closed while it loads ends the application quietly', async () => {
   await withGantry(async ({ app }) => {
     const ended = once(app.process(), 'exit')
-    await app.evaluate(({ BrowserWindow }) => {
+    await app.evaluate(({ app: inMain, BrowserWindow }) => {
+      // after the answer to this, which would not arrive any more
+      const closeSoon = (window: Electron.BrowserWindow): void => void setTimeout(() => window.close())
       const [window] = BrowserWindow.getAllWindows()
-      // as if it were still loading: the load that is cut off is the same
-      void window?.loadURL('app://gantry/').catch(() => undefined)
-      setImmediate(() => window?.close())
+      if (window === undefined) inMain.once('browser-window-created', (_event, created) => closeSoon(created))
+      else closeSoon(window)
     })
     expect((await ended)[0]).toBe(0)
   })

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { formatDuration } from '#shared/units/duration.ts'
 import { GantryCommand } from './gantry-command.ts'
-import { diffDevices, observeDevices } from './inventory-of-devices.ts'
+import { lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import { bringUpLab, takeDownLab } from './lab.ts'
 
 /**
@@ -53,8 +53,10 @@ try {
     container,
   ])
   await show(gantry, 'container shown', ['containers', 'show', container])
-  const hash = async (): Promise<string> =>
-    (await gantry.json<{ sha256: string }>(['containers', 'hash', container])).sha256
+  const hash = async (): Promise<string> => {
+    const file = `${lab.state.array.volumes.vol1}/containers/web.ctr`
+    return (await lab.array.machine.run(`sha256sum ${file}`)).stdout.slice(0, 64)
+  }
   const lunCount = async (): Promise<string> =>
     String((await gantry.json<unknown[]>(['lun', 'list', 'array'])).length)
   const before = { hash: await hash(), luns: await lunCount(), devices: await observeDevices(lab) }
@@ -63,14 +65,14 @@ try {
     ...['deploy', container, '--host', 'host', '--count', '3', '--name-pattern', 'web-{n}', '--start'],
     ...['--wait', 'serial:VMREADY'],
   ])
-  await show(gantry, 'VMs listed', ['host', 'vms', 'host'])
+  await show(gantry, 'VMs listed', ['host', 'vms', 'host', '--refresh'])
   await show(gantry, 'LUNs listed', ['lun', 'list', 'array'])
   await show(gantry, 'all decommissioned', ['decommission', 'web-1', 'web-2', 'web-3', '--yes'])
 
   say('\nThe devices, before the deployment and after the decommissioning:')
   sameOrThrow('LUNs on the array', before.luns, await lunCount())
   sameOrThrow('checksum of the container', before.hash, await hash())
-  const left = diffDevices(before.devices, await observeDevices(lab))
+  const left = await lastingDifferences(lab, before.devices)
   if (left.length > 0) throw new Error(`Something was left behind:\n${left.join('\n')}`)
   say('  nothing else was left behind')
   say('\nTimings on this computer:')

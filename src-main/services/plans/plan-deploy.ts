@@ -11,7 +11,7 @@ import { headerForDeployment, readUnit } from '../read-unit.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import { expandNames } from './names.ts'
 import type { PlannedWork } from './planned.ts'
-import { requireLunNumbers, volumeOf } from './volume-checks.ts'
+import { lunNumbersOf, requireLunNumbers } from './volume-checks.ts'
 
 type Input = OperationOf<'deploy'>
 
@@ -24,10 +24,9 @@ export async function planDeploy(
   const array = context.devices.array(input.array)
   const host = context.devices.host(input.host)
   const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
-  const [object, unit, volumes, luns, vms, facts] = await Promise.all([
+  const [object, unit, luns, vms, facts] = await Promise.all([
     array.findObject(container, signal),
     readUnit(array, container, signal),
-    array.listVolumes(signal),
     array.listLuns(signal),
     host.listVms(signal),
     factsOfHost(context, input.host, signal),
@@ -40,7 +39,7 @@ export async function planDeploy(
       object: `container ${input.container}`,
       advice: 'Leave --direct out: clones of a snapshot can be deployed many times.',
     })
-  requireLunNumbers(volumeOf(volumes, input.volume, input.array), input.count)
+  requireLunNumbers(lunNumbersOf(array.config, input.volume, luns), input.count)
   const taken = new Set([
     ...context.store.deployments.list().map(({ name }) => name),
     ...vms.map(({ name }) => name),

@@ -32,6 +32,7 @@ export async function planStage(
     factsOfHost(context, input.host, signal),
     context.readTemplate(input.host, input.source, signal),
   ])
+  context.store.volumes.replaceAll(input.array, volumes)
   const volume = volumeOf(volumes, input.volume, input.array)
   if (taken !== undefined) throw nameTaken(input)
   if (!facts.fileSystems.includes(input.fileSystem)) throw cannotFormat(host, input.fileSystem)

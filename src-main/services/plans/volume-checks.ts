@@ -1,4 +1,4 @@
-import type { Volume } from '#shared/domain/storage.ts'
+import type { ArrayConfig, LunFacts, Volume } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 
 export function volumeOf(volumes: readonly Volume[], name: string, array: string): Volume {
@@ -11,8 +11,26 @@ export function volumeOf(volumes: readonly Volume[], name: string, array: string
   return volume
 }
 
+type LunNumbers = Pick<Volume, 'array' | 'name' | 'lunCount' | 'lunLimit'>
+
+/** Counted from the LUNs at hand: every LUN on the volume counts, whoever made it. */
+export function lunNumbersOf(config: ArrayConfig, volume: string, luns: readonly LunFacts[]): LunNumbers {
+  const path = config.settings.volumes[volume]
+  if (path === undefined)
+    throw new AppError('not-found', `There is no volume "${volume}"`, {
+      object: `array ${config.name}`,
+      facts: { volumes: Object.keys(config.settings.volumes).join(', ') },
+    })
+  return {
+    array: config.name,
+    name: volume,
+    lunCount: luns.filter(({ backingPath }) => backingPath.startsWith(`${path}/`)).length,
+    lunLimit: config.settings.lunLimitPerVolume,
+  }
+}
+
 /** A17: refused before the limit is exceeded, not when the array says no. */
-export function requireLunNumbers(volume: Volume, wanted: number): void {
+export function requireLunNumbers(volume: LunNumbers, wanted: number): void {
   if (volume.lunCount + wanted <= volume.lunLimit) return
   throw new AppError('device-rejected', `The volume cannot hold ${wanted} more LUN(s)`, {
     object: `volume ${volume.array}/${volume.name}`,

@@ -1,5 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdir, mkdtemp, open, rm, truncate } from 'node:fs/promises'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -19,27 +21,36 @@ export interface ScratchArray {
 }
 
 interface Options {
-  /** Control port of the tgtd that is started; must be free. */
-  readonly controlPort: number
-  readonly port: number
-  /** host:port as the host reaches it, where that is not 127.0.0.1. */
-  readonly portal?: string
+  /** The address of this computer as the host sees it; default 127.0.0.1. */
+  readonly address?: string
   readonly initiator: string
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
 }
 
 /** A target daemon of its own over files of its own, so that tests of the host need no array. */
 export async function startScratchArray(options: Options): Promise<ScratchArray> {
   const directory = await mkdtemp(join(tmpdir(), 'gantry-scratch-array-'))
   const volumes: string[] = []
-  const portal = `127.0.0.1:${options.port}`
-  const daemon = spawn(
-    'tgtd',
-    ['-f', '-C', String(options.controlPort), '-t', '1', '--iscsi', `portal=${portal}`],
-    { stdio: 'ignore' },
-  )
+  const port = await freePort()
+  // a socket of its own: no other target daemon on this computer can be meant
+  const env = { ...process.env, TGT_IPC_SOCKET: join(directory, 'control') }
+  const daemon = spawn('tgtd', ['-f', '-t', '1', '--iscsi', `portal=127.0.0.1:${port}`], {
+    stdio: 'ignore',
+    env,
+  })
   const ended = new Promise((resolve) => daemon.once('exit', resolve))
   const admin = async (...parameters: string[]): Promise<string> =>
-    (await execute('tgtadm', ['-C', String(options.controlPort), '--lld', 'iscsi', ...parameters])).stdout
+    (await execute('tgtadm', ['--lld', 'iscsi', ...parameters], { env })).stdout
   const deadline = Date.now() + 10_000
   for (;;)
     try {
@@ -91,7 +102,7 @@ export async function startScratchArray(options: Options): Promise<ScratchArray>
       const lun = { name, target: `iqn.2026-11.gantry.scratch:${name}`, lun: 1, serial: `SN-${name}`, naa }
       await makeLun(tid, lun.target, lun.serial, naa, backing)
       luns.set(lun.serial, { tid, backing })
-      return { ...lun, portal: options.portal ?? portal }
+      return { ...lun, portal: `${options.address ?? '127.0.0.1'}:${port}` }
     },
 
     async replace(lun) {

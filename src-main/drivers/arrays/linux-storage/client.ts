@@ -193,7 +193,8 @@ function publish(ref: ObjectRef, mark: string, make: ShellScript, sizeBytes?: nu
       : sh`[ "$(stat -c %s "$object")" = ${sizeBytes} ] || refuse ${refusals.taken} 'it has another size'`
   return lines(
     sh`umask 077`,
-    sh`mkdir -p ${folderOf(ref)}`,
+    // all three at once: a volume that has been used looks the same before a deployment and after it
+    sh`mkdir -p ${folders}`,
     sh`object=${objectPath(ref)} temporary=${temporaryPath(ref, mark)} fresh=`,
     readMark,
     sh`if [ "$holder" = ${mark} ] && [ -e "$object" ]; then`,

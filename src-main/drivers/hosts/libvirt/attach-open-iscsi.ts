@@ -20,6 +20,7 @@ disk_without_node() { disks_of_any_serial | while read -r disk; do [ -b "/dev/$d
 map_there() { [ -n "$(multipath_of "$disk")" ]; }
 attach_open_iscsi() {
   mkdir -p "$dir"
+  new_session=
   if [ -z "$(disks_of_any_serial)" ]; then
     interface=default
     if [ "$initiator" != "$host_initiator" ]; then # the host is to show another name to this LUN
@@ -37,13 +38,17 @@ attach_open_iscsi() {
         detach
         fail ${exit.loginFailed} "$words"
       }
+      new_session=yes
     fi
     wait_for 20 disk_there || fail ${exit.notInTime} "no disk for LUN $lun of $target"
   fi
   disk=$(disks | head -n 1)
   if [ -z "$disk" ]; then
     disk=$(disks_of_any_serial | head -n 1)
-    fail ${exit.otherLun} "/dev/$disk has the serial number $(serial_of "$disk") instead of $serial"
+    found="/dev/$disk has the serial number $(serial_of "$disk") instead of $serial"
+    [ -z "$new_session" ] || iscsi --logout >/dev/null
+    detach
+    fail ${exit.otherLun} "$found"
   fi
   settle
   # where multipathd takes every new disk, its map is the device to use: wait for it

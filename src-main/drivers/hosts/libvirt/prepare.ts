@@ -9,6 +9,7 @@ import {
   headerPartitionSectors,
   unitPartitionTypes,
 } from '#shared/domain/unit-layout.ts'
+import { MiB } from '#shared/units/bytes.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { lines, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
@@ -73,6 +74,8 @@ const makeFileSystem: Record<FileSystemType, (spec: PrepareUnit) => ShellScript>
   ntfs: ({ fileSystemUuid, label }) => sh`mkntfs ${mkfsArguments('ntfs')} -L ${label.slice(0, 32)} "$node"
 ntfslabel ${`--new-serial=${fileSystemUuid.replaceAll('-', '').slice(0, 16)}`} "$node" >/dev/null`,
 }
+/** mkfs.xfs refuses less than 300 MiB; known before, the refusal leaves the LUN empty. */
+const minimumBytes: Record<FileSystemType, number> = { ext4: 0, xfs: dataFirstLba * 512 + 301 * MiB, ntfs: 0 }
 /** Sectors are counted with 32 bits in an MBR. */
 const mbrBytes = 2 ** 41
 
@@ -83,7 +86,8 @@ function prepareBody(spec: PrepareUnit): ShellScript {
 need_device
 case $device in /dev/loop*) verify_user_space ;; *) verify_open_iscsi ;; esac`,
     guard,
-    sh`size=$(blockdev --getsize64 "$device")`,
+    sh`size=$(blockdev --getsize64 "$device")
+[ "$size" -ge ${minimumBytes[fileSystem]} ] || fail ${exit.wrongSize} "$size bytes, ${fileSystem} needs ${minimumBytes[fileSystem]}"`,
     spec.partitionTable === 'mbr'
       ? sh`[ "$size" -le ${mbrBytes} ] || fail ${exit.wrongSize} "an MBR cannot describe $size bytes"`
       : sh``,

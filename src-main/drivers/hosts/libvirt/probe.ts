@@ -12,7 +12,15 @@ const userSpaceTools = ['iscsi-inq', 'losetup', 'nbdfuse', 'qemu-nbd']
 const tools = [
   ...commonTools,
   ...userSpaceTools,
-  ...['fuser', 'iscsiadm', 'mkfs.ext4', 'mkfs.xfs', 'mkntfs', 'ntfs-3g', 'ntfslabel', 'qemu-img', 'virsh'],
+  'fuser',
+  'iscsiadm',
+  'mkfs.ext4',
+  'mkfs.xfs',
+  'mkntfs',
+  'ntfs-3g',
+  'ntfslabel',
+  'qemu-img',
+  'virsh',
 ]
 
 /*
