@@ -39,6 +39,7 @@ describeLab('choices and single steps of the gantry command', () => {
     staged = await observeDevices(lab, devices)
   })
   afterAll(async () => {
+    await gantry.run(['decommission', 'direct', '--yes'])
     await gantry.ok(['containers', 'delete', container, '--yes'])
     gantry.dispose()
   })
@@ -64,8 +65,8 @@ describeLab('choices and single steps of the gantry command', () => {
     expect(deployment).toMatchObject({ backing: { kind: 'container', name: 'choices' } })
     expect(deployment.snapshot).toBeUndefined()
     await expectUp(lab, [deployment])
-    await waitFor('the VM to write', async () => (await hashOnArray(lab, file)) !== digest)
-    await expectRefused([...direct.with(-2, 'again'), '--yes'], 6, /under another LUN/)
+    await waitFor('the VM to write', async () => (await hashOnArray(lab, file)) !== digest, 60_000)
+    await expectRefused([...direct.with(-2, 'again'), '--yes'], 4, /under another LUN/)
 
     await runJobs(gantry, ['decommission', 'direct', '--yes'])
     expect(await lastingDifferences(lab, staged, devices)).toEqual([])
@@ -93,16 +94,16 @@ describeLab('choices and single steps of the gantry command', () => {
       await limited.ok([...add, '--lun-limit', '2'])
       await limited.ok(['host', 'add', 'host', ...sshOptions(lab, 'host'), ...hostOptions(lab)])
       const deploy = ['deploy', container, '--host', 'host', '--name-pattern', 'limit-{n}', '--count']
-      await expectRefused([...deploy, '3'], 6, /cannot hold 3 more LUN/, limited)
+      await expectRefused([...deploy, '3'], 8, /cannot hold 3 more LUN/, limited)
       await runJobs(limited, [...deploy, '2'])
       const volumes = await ask(limited, inventoryCalls['inventory.listVolumes'].output, [
         ...['array', 'volumes', 'array', '--refresh'],
       ])
       expect(volumes.find(({ name }) => name === 'vol1')).toMatchObject({ lunCount: 2, lunLimit: 2 })
       expect((await limited.ok(['array', 'volumes', 'array'])).stdout).toMatch(/^vol1 .* 2 of 2 /m)
-      await expectRefused([...deploy, '1'], 6, /cannot hold 1 more LUN/, limited)
+      await expectRefused([...deploy, '1'], 8, /cannot hold 1 more LUN/, limited)
       const stage = ['stage', '--domain', lab.state.tiny.domain, '--host', 'host', '--to', 'array/vol1/third']
-      await expectRefused(stage, 6, /cannot hold 1 more LUN/, limited)
+      await expectRefused(stage, 8, /cannot hold 1 more LUN/, limited)
       await runJobs(limited, ['decommission', 'limit-1', 'limit-2', '--yes'])
       expect(await lastingDifferences(lab, staged, devices)).toEqual([])
     } finally {

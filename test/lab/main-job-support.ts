@@ -65,10 +65,19 @@ export async function consoleOf(lab: Lab, { host, consoleLog }: Deployment): Pro
   return (await machine.run(`tr -d '\\r\\000' < ${consoleLog}`)).stdout
 }
 
-/** The guest of each of these says its own name and UUID: it runs, and it runs with the identity that it was given. */
-export async function expectUp(lab: Lab, deployments: readonly Deployment[]): Promise<void> {
+/**
+ * The guest of each of these says its own UUID, and its name where its configuration has a place for it: it runs, and
+ * it runs with the identity that it was given.
+ */
+export async function expectUp(
+  lab: Lab,
+  deployments: readonly Deployment[],
+  options: { readonly knowsName?: boolean } = {},
+): Promise<void> {
+  expect(deployments).not.toEqual([])
   for (const deployment of deployments) {
     const { name, uuid } = deployment.vm
-    expect(await consoleOf(lab, deployment)).toMatch(new RegExp(`^VMREADY ${name} ${uuid} .*boots=`, 'm'))
+    const told = options.knowsName === false ? uuid : `${name} ${uuid}`
+    expect(await consoleOf(lab, deployment)).toMatch(new RegExp(`^VMREADY +${told} .*boots=`, 'm'))
   }
 }

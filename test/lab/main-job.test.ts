@@ -251,12 +251,16 @@ describeLab('the whole job by the gantry command', () => {
     for (const { vm, backing } of await listDeployments(gantry)) {
       const disk = vms.find(({ uuid }) => uuid === vm.uuid)?.disks[0]?.source ?? ''
       expect(disk).toMatch(/\/mnt\/disk0\.raw$/)
-      await waitFor(`${vm.name} to write`, async () => {
-        const { exitCode } = await lab.host.machine.run(`cmp -s '${source}' '${disk}'`, {
-          expectExit: [0, 1],
-        })
-        return exitCode === 1
-      })
+      await waitFor(
+        `${vm.name} to write`,
+        async () => {
+          const { exitCode } = await lab.host.machine.run(`cmp -s '${source}' '${disk}'`, {
+            expectExit: [0, 1],
+          })
+          return exitCode === 1
+        },
+        60_000,
+      )
       expect(await hashOnArray(lab, `clones/${backing.name}.img`)).not.toBe(digest)
       expect(await hashOnArray(lab, `snapshots/${backing.name}.snap`)).toBe(digest)
     }

@@ -22,9 +22,28 @@ export function singleStepKind(devices: Devices, records: InventoryRecords): Job
     name: 'single-step',
     afterRestart: 'resume',
     onFailure: 'undo',
-    title: (plan) => singleStep(devices, records, plan, '').title,
+    title: titleOf,
     resources: (plan) => [resourceOf(plan)],
     steps: (plan, jobId) => [singleStep(devices, records, plan, jobId)],
+  }
+}
+
+function titleOf(plan: SingleStepPlan): string {
+  switch (plan.step) {
+    case 'create-container':
+      return `Create container ${plan.object.name}`
+    case 'delete-container':
+      return `Delete container ${plan.object.name} with all that is staged in it`
+    case 'create-lun':
+      return `Make LUN ${plan.lun.name} from ${plan.lun.backing.kind} ${plan.lun.backing.name}`
+    case 'map-lun':
+      return `Map LUN ${plan.identity.name} to ${plan.initiator} alone`
+    case 'unmap-lun':
+      return `Unmap LUN ${plan.identity.name} from ${plan.initiator}`
+    case 'destroy-lun':
+      return `Destroy LUN ${plan.identity.name}; the object under it stays`
+    case 'restore-luns':
+      return `Make ${plan.luns.length} lost LUN(s) again with their maps`
   }
 }
 
@@ -44,12 +63,11 @@ function resourceOf(plan: SingleStepPlan): string {
 
 function singleStep(devices: Devices, records: InventoryRecords, plan: SingleStepPlan, jobId: string): Step {
   const array = devices.array(plan.array)
-  const common = { id: plan.step, target: arrayTarget(array), weight: 1 }
+  const common = { id: plan.step, title: titleOf(plan), target: arrayTarget(array), weight: 1 }
   switch (plan.step) {
     case 'create-container':
       return deviceStep({
         ...common,
-        title: `Create container ${plan.object.name}`,
         action: array.createObject({ ...plan.object, sizeBytes: plan.sizeBytes, mark: jobId }),
         undo: array.deleteObject(plan.object, jobId),
         observe: (signal) =>
@@ -58,7 +76,6 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
     case 'delete-container':
       return deviceStep({
         ...common,
-        title: `Delete container ${plan.object.name} with all that is staged in it`,
         action: array.deleteObject(plan.object, plan.mark),
         observe: async (signal) =>
           (await array.findObject(plan.object, signal)) === undefined ? 'present' : 'absent',
@@ -67,7 +84,6 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
     case 'create-lun':
       return deviceStep({
         ...common,
-        title: `Make LUN ${plan.lun.name} from ${plan.lun.backing.kind} ${plan.lun.backing.name}`,
         action: array.createLun(plan.lun),
         undo: array.deleteLun(plan.lun),
         observe: (signal) => observeLun(array, plan.lun, signal),
@@ -77,7 +93,6 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
     case 'map-lun':
       return deviceStep({
         ...common,
-        title: `Map LUN ${plan.identity.name} to ${plan.initiator} alone`,
         action: array.mapLun(plan.identity, plan.initiator),
         undo: array.unmapLun(plan.identity, plan.initiator),
         observe: async (signal) =>
@@ -90,7 +105,6 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
     case 'unmap-lun':
       return deviceStep({
         ...common,
-        title: `Unmap LUN ${plan.identity.name} from ${plan.initiator}`,
         action: array.unmapLun(plan.identity, plan.initiator),
         observe: async (signal) =>
           (await array.findLun(plan.identity, signal))?.mappedTo.includes(plan.initiator) === true
@@ -101,7 +115,6 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
     case 'destroy-lun':
       return deviceStep({
         ...common,
-        title: `Destroy LUN ${plan.identity.name}; the object under it stays`,
         action: array.deleteLun(plan.identity),
         observe: async (signal) =>
           (await array.findLun(plan.identity, signal)) === undefined ? 'present' : 'absent',
@@ -114,7 +127,6 @@ function singleStep(devices: Devices, records: InventoryRecords, plan: SingleSte
         })
       return deviceStep({
         ...common,
-        title: `Make ${plan.luns.length} lost LUN(s) again with their maps`,
         action: array.restoreLuns(
           plan.luns.map(({ identity, backing, osType, initiators }) => ({
             lun: { ...identity, backing, osType },

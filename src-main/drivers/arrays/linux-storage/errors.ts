@@ -37,7 +37,7 @@ const meanings: Record<number, Meaning> = {
   [refusals.backsLun]: {
     code: 'busy',
     message: 'A LUN is made from it',
-    advice: 'Delete that LUN first; "gantry luns" shows it.',
+    advice: 'Delete that LUN first; "gantry lun list" shows it.',
   },
   [refusals.hasSession]: {
     code: 'busy',

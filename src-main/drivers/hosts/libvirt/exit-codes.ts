@@ -21,7 +21,7 @@ const exits = {
     code: 'not-supported',
     effect: 'none',
     message: 'The host lacks something that this needs',
-    advice: 'Install what is named above on the host; "gantry hosts probe" shows everything that is missing.',
+    advice: 'Install what is named above on the host; "gantry host probe" shows everything that is missing.',
   },
   otherLun: {
     exitCode: 66,
