@@ -5,7 +5,6 @@ import { formatDuration } from '#shared/units/duration.ts'
 import { GantryCommand } from './gantry-command.ts'
 import { lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import { bringUpLab, takeDownLab } from './lab.ts'
-import type { Lab } from './lab.ts'
 
 /**
  * `npm run lab:demo`: the whole main job on a real array and a real host that run on this computer. One template is
@@ -28,11 +27,6 @@ async function show(gantry: GantryCommand, what: string, args: readonly string[]
   const { stdout } = await timed(what, () => gantry.ok(args))
   process.stdout.write(stdout)
   return stdout
-}
-
-async function hashOnArray(lab: Lab, file: string): Promise<string> {
-  const { stdout } = await lab.array.machine.run(`sha256sum < '${lab.state.array.volumes.vol1}/${file}'`)
-  return stdout.slice(0, 64)
 }
 
 function sameOrThrow(what: string, before: string, after: string): void {

@@ -53,12 +53,14 @@ describeLab('choices and single steps of the gantry command', () => {
   }
 
   test('A12: direct use must be confirmed; the VM then runs on the container itself, which outlives it', async () => {
-    const direct = ['deploy', container, ...upAndReady, '--name-pattern', 'direct', '--direct']
-    await expectRefused(direct, 2, /change container array\/vol1\/choices itself[^]*--yes/)
-    await expectRefused([...direct.with(-2, 'direct-{n}'), '--count', '2', '--yes'], 2, /only once/)
+    const direct = (name: string, ...more: string[]): string[] => [
+      ...['deploy', container, ...upAndReady, '--direct', '--name-pattern', name, ...more],
+    ]
+    await expectRefused(direct('direct'), 2, /change container array\/vol1\/choices itself[^]*--yes/)
+    await expectRefused(direct('direct-{n}', '--count', '2', '--yes'), 2, /only once/)
 
     const digest = await hashOnArray(lab, file)
-    await runJobs(gantry, [...direct, '--yes'])
+    await runJobs(gantry, direct('direct', '--yes'))
     const [deployment, ...others] = await listDeployments(gantry)
     if (deployment === undefined) throw new Error('no deployment')
     expect(others).toEqual([])
@@ -66,7 +68,7 @@ describeLab('choices and single steps of the gantry command', () => {
     expect(deployment.snapshot).toBeUndefined()
     await expectUp(lab, [deployment])
     await waitFor('the VM to write', async () => (await hashOnArray(lab, file)) !== digest, 60_000)
-    await expectRefused([...direct.with(-2, 'again'), '--yes'], 4, /under another LUN/)
+    await expectRefused(direct('again', '--yes'), 4, /under another LUN/)
 
     await runJobs(gantry, ['decommission', 'direct', '--yes'])
     expect(await lastingDifferences(lab, staged, devices)).toEqual([])

@@ -34,8 +34,8 @@ const devices = { only: ['array', 'host'] } as const
 const withContent = { ...devices, hash: true }
 const formatters = ['sfdisk', 'wipefs', 'mkfs.ext4', 'mkfs.xfs', 'mkntfs'].map((name) => `/usr/sbin/${name}`)
 const copiers = ['cp', 'dd', 'tar', 'qemu-img'].map((name) => `/usr/bin/${name}`)
-const stageArgs = (lab: Lab) => [
-  ...['stage', '--domain', lab.state.template.domain, '--host', 'host', '--to', container],
+const stageArgs = (lab: Lab, to = container) => [
+  ...['stage', '--domain', lab.state.template.domain, '--host', 'host', '--to', to],
 ]
 const deployArgs = [
   ...['deploy', container, '--host', 'host', '--count', '3', '--start', '--wait', 'serial:VMREADY'],
@@ -162,7 +162,7 @@ describeLab('the whole job by the gantry command', () => {
     const { facts } = await showContainer(gantry, container)
     expect(facts.sizeBytes).toBeGreaterThan(1.1 * 128 * MiB)
     expect(facts.sizeBytes % MiB).toBe(0)
-    const roomy = [...stageArgs(lab).with(-1, 'array/vol1/roomy'), '--headroom', '100']
+    const roomy = [...stageArgs(lab, 'array/vol1/roomy'), '--headroom', '100']
     const [plan] = await planOf(roomy)
     const size = Number(/truncate -s (\d+)/.exec(plan?.steps[0]?.commands.join('\n') ?? '')?.[1])
     expect(size).toBeGreaterThan(2 * 128 * MiB)
