@@ -25,7 +25,13 @@ describeLab('the guest as a second host, with an initiator of its kernel', () =>
     gantry = new GantryCommand()
     await gantry.addLab(lab)
   }, 1_500_000)
-  afterAll(() => gantry.dispose())
+  // Of a test that failed; otherwise nothing of it is there any more.
+  afterAll(async () => {
+    await gantry.run(['decommission', 'here', 'there', 'moved', '--yes'])
+    for (const name of ['both', 'from-guest'])
+      await gantry.run(['containers', 'delete', `array/vol1/${name}`, '--yes'])
+    gantry.dispose()
+  })
 
   test('it is added with the portal as it sees it; the probe finds open-iscsi and its own initiator name', async () => {
     const added = await ask(gantry, inventoryCalls['inventory.addHost'].output, [
