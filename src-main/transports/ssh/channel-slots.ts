@@ -28,11 +28,13 @@ export class ChannelSlots {
     }
   }
 
-  /** The device has refused a channel: so many as are open beside it are all that it allows. False: there are none. */
-  lowerLimit(): boolean {
-    const others = this.#taken - 1
+  /**
+   * The device has refused a channel that was asked for while `others` were open or being opened: it allows no more
+   * than are there now. False: there were none, so waiting for one of ours to end is no use.
+   */
+  lowerLimit(others: number): boolean {
     if (others < 1) return false
-    this.#limit = Math.min(this.#limit, others)
+    this.#limit = Math.min(this.#limit, Math.max(1, this.#taken - 1))
     return true
   }
 

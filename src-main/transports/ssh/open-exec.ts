@@ -66,13 +66,14 @@ export async function openExec(
   release: () => void,
 ): Promise<OpenOutcome> {
   let mayRetry = false
+  const others = link.slots.taken - 1
   const result = await new Promise<ExecResult>((resolve, reject) => {
     const onAbort = (): void => reject(signal.reason)
     signal.addEventListener('abort', onAbort, { once: true })
     const settle = (value: ExecResult): void => {
       signal.removeEventListener('abort', onAbort)
       if (value instanceof Error) {
-        if (typeof value.reason === 'number') mayRetry = link.slots.lowerLimit()
+        if (typeof value.reason === 'number') mayRetry = link.slots.lowerLimit(others)
         release()
       } else {
         value.channel.once('close', release)

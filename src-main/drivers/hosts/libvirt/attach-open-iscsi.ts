@@ -18,6 +18,7 @@ export const attachOpenIscsi: ShellScript = sh`iscsi() { iscsiadm -m node -T "$t
 disk_there() { [ -n "$(disks_of_any_serial)" ] && [ -z "$(disk_without_node)" ]; }
 disk_without_node() { disks_of_any_serial | while read -r disk; do [ -b "/dev/$disk" ] || echo "$disk"; done; }
 map_there() { [ -n "$(multipath_of "$disk")" ]; }
+make_record() { iscsi -I "$interface" -o new >/dev/null && iscsi -I "$interface" -o update -n node.startup -v manual; }
 attach_open_iscsi() {
   mkdir -p "$dir"
   new_session=
@@ -32,9 +33,8 @@ attach_open_iscsi() {
     if [ -n "$(sessions)" ]; then
       iscsi --rescan >/dev/null || true
     else
-      iscsi -I "$interface" -o new >/dev/null
-      iscsi -I "$interface" -o update -n node.startup -v manual
-      words=$(timeout 60 iscsiadm -m node -T "$target" -p "$portal" -I "$interface" --login 2>&1) || {
+      with_records --exclusive make_record
+      words=$(with_records --shared timeout 60 iscsiadm -m node -T "$target" -p "$portal" -I "$interface" --login 2>&1) || {
         detach
         fail ${exit.loginFailed} "$words"
       }
@@ -68,9 +68,19 @@ export const openIscsiIdentity: ShellScript = sh`verify_open_iscsi() { # anew: s
 
 /**
  * `detach_open_iscsi`: only disks with the LUN's serial are removed; the session is ended unless it carries other
- * disks. A session without any disk is what a failed login or a LUN that is gone leaves.
+ * disks. A session without any disk is what a failed login or a LUN that is gone leaves. iscsiadm reads the records
+ * of all targets and fails when one vanishes meanwhile, so scripts that run at the same time (`with_records`) take
+ * turns; an iscsid that it starts must not inherit their locks.
  */
-export const detachOpenIscsi: ShellScript = sh`no_disk() { [ -z "$(disks)" ]; }
+export const detachOpenIscsi: ShellScript = sh`with_records() { # LOCK COMMAND...
+  exec 7</etc/iscsi
+  flock "$1" -w 60 7 || fail ${exit.locked} '/etc/iscsi is locked'
+  shift
+  "$@" 7<&- 9>&- && status=0 || status=$?
+  exec 7<&-
+  return "$status"
+}
+no_disk() { [ -z "$(disks)" ]; }
 no_session() { [ ! -e "$1" ]; }
 no_map() { multipath -f "$map" >/dev/null 2>&1 || true; [ -z "$(multipath_of "$disk")" ]; }
 detach_open_iscsi() {
@@ -94,6 +104,7 @@ detach_open_iscsi() {
     wait_for 10 no_session "$session" || fail ${exit.notInTime} "\${session##*/} does not end"
   done
   if [ -z "$(sessions)" ] && command -v iscsiadm >/dev/null; then
-    iscsiadm -m node -T "$target" -o delete >/dev/null 2>&1 || [ $? -eq 21 ]
+    words=$(with_records --exclusive iscsiadm -m node -T "$target" -o delete 2>&1) || [ $? -eq 21 ] ||
+      fail ${exit.notInTime} "node record of $target: $words"
   fi
 }`
