@@ -125,7 +125,11 @@ describeLab('VM data from every source, by the gantry command', () => {
     images = await makeImages(lab)
     before = await observeDevices(lab, devices)
   })
-  afterAll(() => {
+  // Of a test that failed; otherwise nothing is there any more.
+  afterAll(async () => {
+    const names = (await listDeployments(gantry)).map(({ name }) => name)
+    if (names.length > 0) await gantry.run(['decommission', ...names, '--yes'])
+    for (const name of names) await gantry.run(['containers', 'delete', `array/vol1/${name}`, '--yes'])
     rmSync(images, { recursive: true })
     gantry.dispose()
   })
