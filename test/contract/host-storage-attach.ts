@@ -148,6 +148,19 @@ export const attachPromises: readonly HostPromise[] = [
         assert.throws(() => bench.driver.attachLun({ ...lun, ...bad }), { code: 'bad-request' })
     },
   },
+  {
+    name: 'A5: partitions that another user of the loop device has left do not count as content of an empty LUN',
+    onlyUserSpace: true,
+    async run(bench) {
+      const file = `${bench.scratch}/partitioned`
+      await onHost(
+        bench,
+        sh`truncate -s 16M ${file}; printf 'label: gpt\n,4M\n' | sfdisk -q ${file}
+loop=$(losetup --find --show ${file}); partx -a "$loop"; losetup -d "$loop"`,
+      )
+      await putAway(bench, await mountedUnit(bench))
+    },
+  },
   afterDeathOf('qemu-nbd'),
   afterDeathOf('nbdfuse'),
   {

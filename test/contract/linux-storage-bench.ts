@@ -1,32 +1,59 @@
-import type { ObjectRef } from '#shared/domain/storage.ts'
+import type { ArrayConfig, ObjectRef } from '#shared/domain/storage.ts'
 import { createLinuxStorageArray } from '#main/drivers/arrays/linux-storage/driver.ts'
 import { objectPath, volumePath } from '#main/drivers/arrays/linux-storage/layout.ts'
 import { sh } from '#main/transports/shell/script.ts'
+import type { ShellScript } from '#main/transports/shell/script.ts'
+import { stdoutText } from '#main/transports/shell/shell.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
 import type { ArrayBench } from './array-bench.ts'
 import { inquire, logIn } from './iscsi-initiator.ts'
 import { startTargetLab } from './target-lab.ts'
 import type { TargetLab } from './target-lab.ts'
 
+/** What a bench needs of the array that it stands on. */
+export interface ArrayUnderTest {
+  readonly config: ArrayConfig
+  /** The ways to it of two consoles, and of the test itself, which acts behind their backs. */
+  readonly shells: readonly [Shell, Shell]
+  readonly shell: Shell
+  readonly volume: string
+  readonly fullVolume: string
+  readonly restartTarget: () => Promise<void>
+}
+
 /** A bench on an array of its own; `shellFor` gives each console its way to it (default: on this computer). */
 export async function startLinuxStorageBench(
   shellFor: (lab: TargetLab) => Shell = (lab) => lab.shell,
 ): Promise<{ bench: ArrayBench; lab: TargetLab; close(): Promise<void> }> {
   const lab = await startTargetLab()
-  const { config, exec, tgtadm } = lab
+  const bench = createLinuxStorageBench({
+    ...lab,
+    shells: [shellFor(lab), shellFor(lab)],
+    volume: 'roomy',
+    fullVolume: 'full',
+  })
+  return { bench, lab, close: lab.close }
+}
+
+export function createLinuxStorageBench(array: ArrayUnderTest): ArrayBench {
+  const { config, shell } = array
+  const exec = async (script: ShellScript): Promise<string> =>
+    stdoutText(await shell.run(script, { signal: new AbortController().signal }))
+  const tgtadm = (...args: string[]): Promise<string> =>
+    exec(sh`tgtadm -C ${config.settings.tgtControlPort} --lld iscsi ${args}`)
   const path = (ref: ObjectRef): string => `${volumePath(config, ref.volume)}/${objectPath(ref)}`
   const folder = (ref: ObjectRef): string => path(ref).slice(0, path(ref).lastIndexOf('/'))
   const tidOf = async (target: string): Promise<string> => {
     const heads = (await tgtadm('--op', 'show', '--mode', 'target')).matchAll(/^Target (\d+): (.*)$/gm)
     return [...heads].find((head) => head[2] === target)?.[1] ?? '900'
   }
-  const bench: ArrayBench = {
-    driver: createLinuxStorageArray(config, shellFor(lab)),
-    other: createLinuxStorageArray(config, shellFor(lab)),
-    volume: 'roomy',
-    fullVolume: 'full',
+  return {
+    driver: createLinuxStorageArray(config, array.shells[0]),
+    other: createLinuxStorageArray(config, array.shells[1]),
+    volume: array.volume,
+    fullVolume: array.fullVolume,
     async writeObject(ref, offset, bytes) {
-      await lab.shell.run(
+      await shell.run(
         sh`dd of=${path(ref)} bs=1M iflag=fullblock oflag=seek_bytes seek=${offset} conv=notrunc,fsync status=none`,
         { signal: new AbortController().signal, stdin: bytes },
       )
@@ -49,9 +76,8 @@ export async function startLinuxStorageBench(
       const lun = ['--tid', '900', '--lun', '1', '--backing-store', path(backing)]
       await tgtadm('--op', 'new', '--mode', 'logicalunit', ...lun)
     },
-    loseLuns: lab.restartTarget,
+    loseLuns: array.restartTarget,
     inquire,
     logIn,
   }
-  return { bench, lab, close: lab.close }
 }

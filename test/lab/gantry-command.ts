@@ -91,7 +91,14 @@ export function arrayOptions(lab: Lab): string[] {
   ]
 }
 
+/** Emulation: /dev/kvm may be there and yet run no guest, on a computer that is a virtual machine itself. */
 export function hostOptions(lab: Lab): string[] {
   const { stateDir, iqn } = lab.state.host
-  return ['--state-dir', stateDir, '--initiator-name', iqn]
+  return ['--state-dir', stateDir, '--initiator-name', iqn, '--accelerator', 'emulation']
+}
+
+/** The guest has an initiator of its own, and reaches the array under another address. */
+export function guestOptions(lab: Lab): string[] {
+  const { stateDir, portalAsSeen } = lab.state.guest
+  return ['--state-dir', stateDir, '--portal', `array=${portalAsSeen}`, '--accelerator', 'emulation']
 }

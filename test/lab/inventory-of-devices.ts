@@ -1,5 +1,5 @@
 import type { ExecOptions, ExecResult } from './exec.ts'
-import type { Lab } from './lab.ts'
+import type { Lab, LabDevice } from './lab.ts'
 import { loopsUnder } from './leftovers.ts'
 
 /**
@@ -139,16 +139,22 @@ async function observeGuest(lab: Lab): Promise<Entry[]> {
   return (await Promise.all([sessions, records, files, listMounts(run), listDomains(run)])).flat()
 }
 
-/** Looks at everything, past the machines' SSH servers. `hash`: also the content of every file on the volumes. */
-export async function observeDevices(
-  lab: Lab,
-  options: { readonly hash?: boolean } = {},
-): Promise<DeviceInventory> {
-  const parts: readonly [string, Promise<Entry[]>][] = [
-    ['array', observeArray(lab, options.hash === true)],
-    ['host', observeHost(lab)],
-    ['guest', observeGuest(lab)],
-  ]
+export interface ObserveOptions {
+  /** Also the content of every file on the volumes. */
+  readonly hash?: boolean
+  /** Default: all. The guest answers slowly, so what does not touch it may leave it out. */
+  readonly only?: readonly LabDevice[]
+}
+
+/** Looks at everything, past the machines' SSH servers. */
+export async function observeDevices(lab: Lab, options: ObserveOptions = {}): Promise<DeviceInventory> {
+  const { hash = false, only = ['array', 'host', 'guest'] } = options
+  const look: Record<LabDevice, () => Promise<Entry[]>> = {
+    array: () => observeArray(lab, hash),
+    host: () => observeHost(lab),
+    guest: () => observeGuest(lab),
+  }
+  const parts = only.map((device): [LabDevice, Promise<Entry[]>] => [device, look[device]()])
   const inventory = new Map<string, string>()
   for (const [device, entries] of parts)
     for (const [name, description] of await entries) {
@@ -178,7 +184,7 @@ export function diffDevices(before: DeviceInventory, after: DeviceInventory): st
 export async function lastingDifferences(
   lab: Lab,
   before: DeviceInventory,
-  options: { readonly hash?: boolean; readonly patienceMs?: number } = {},
+  options: ObserveOptions & { readonly patienceMs?: number } = {},
 ): Promise<string[]> {
   const deadline = performance.now() + (options.patienceMs ?? 10_000)
   for (;;) {

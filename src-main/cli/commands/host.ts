@@ -1,3 +1,4 @@
+import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { InputOf, OutputOf } from '#shared/contract/index.ts'
 import { checkInput } from '#main/api/api.ts'
@@ -19,6 +20,7 @@ interface AddOptions extends SshOptions {
   readonly stateDir?: string
   readonly portal?: Record<string, string>
   readonly initiatorName?: string
+  readonly accelerator?: NonNullable<InputOf<'inventory.addHost'>['settings']['accelerator']>
 }
 
 export function registerHostCommands(program: Command, makeAction: MakeAction): void {
@@ -34,6 +36,12 @@ export function registerHostCommands(program: Command, makeAction: MakeAction): 
       keyValue,
     )
     .option('--initiator-name <name>', 'initiator name (default: what the host’s own initiator says)')
+    .addOption(
+      new Option(
+        '--accelerator <type>',
+        'for VMs whose configuration Gantry writes: KVM where there is one, or emulation (default: auto)',
+      ).choices(['auto', 'emulation']),
+    )
     .addHelpText(
       'after',
       `
@@ -103,6 +111,7 @@ async function addHost(tools: Tools, name: string, options: AddOptions): Promise
       stateDir: options.stateDir,
       portals: options.portal,
       initiatorName: options.initiatorName,
+      accelerator: options.accelerator,
     }),
   }
   // before the device hears of us

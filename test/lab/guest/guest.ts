@@ -56,7 +56,9 @@ export class LabGuest {
     await waitFor(
       'libvirtd in the guest',
       async () => {
-        const answer = await this.run('virsh -q -c qemu:///system version', { expectExit: [0, 1, 127, 255] })
+        // The folder comes with a package of Debian's that the guest does without; libvirt logs consoles there.
+        const ask = 'mkdir -p /var/log/libvirt/qemu && virsh -q -c qemu:///system version'
+        const answer = await this.run(ask, { expectExit: [0, 1, 127, 255] })
         return answer.exitCode === 0
       },
       180_000,

@@ -25,4 +25,4 @@ tac /proc/self/mountinfo | while read -r _ _ _ _ mounted _; do
 done
 
 # Detached at once, or when its last user lets go.
-for loop in $loops; do losetup -d "$loop" 2> /dev/null || true; done
+for loop in $loops; do partx -d "$loop" 2> /dev/null || true; losetup -d "$loop" 2> /dev/null || true; done

@@ -44,7 +44,9 @@ attach_user_space() {
   # one connection: requests stay in order behind each flush
   setsid nbdfuse -C 1 "$dir/disk" --unix "$socket" </dev/null >>"$dir/log" 2>&1 9>&- &
   wait_for 10 test -s "$dir/disk" || fail ${exit.notInTime} "nbdfuse: $(cat "$dir/log")"
-  losetup --find --direct-io=on "$dir/disk"
+  fresh=$(losetup --find --show --direct-io=on "$dir/disk")
+  # losetup -d leaves partitions that partx had added: whoever used this number before may have left some
+  partx -d "$fresh" 2>/dev/null || true
 }`
 
 /** `detach_user_space`: removes whatever there is of an attachment, in any state, and proves that it is gone. */
