@@ -28,26 +28,6 @@ export function singleStepKind(devices: Devices, records: InventoryRecords): Job
   }
 }
 
-/** Known without the array, which may have been removed from the inventory since. */
-function titleOf(plan: SingleStepPlan): string {
-  switch (plan.step) {
-    case 'create-container':
-      return `Create container ${plan.object.name}`
-    case 'delete-container':
-      return `Delete container ${plan.object.name} with all that is staged in it`
-    case 'create-lun':
-      return `Make LUN ${plan.lun.name} from ${plan.lun.backing.kind} ${plan.lun.backing.name}`
-    case 'map-lun':
-      return `Map LUN ${plan.identity.name} to ${plan.initiator} alone`
-    case 'unmap-lun':
-      return `Unmap LUN ${plan.identity.name} from ${plan.initiator}`
-    case 'destroy-lun':
-      return `Destroy LUN ${plan.identity.name}; the object under it stays`
-    case 'restore-luns':
-      return `Make ${plan.luns.length} lost LUN(s) of array ${plan.array} again with their maps`
-  }
-}
-
 function resourceOf(plan: SingleStepPlan): string {
   switch (plan.step) {
     case 'create-container':
@@ -77,7 +57,7 @@ function titleOf(plan: SingleStepPlan): string {
     case 'destroy-lun':
       return `Destroy LUN ${plan.identity.name}; the object under it stays`
     case 'restore-luns':
-      return `Make ${plan.luns.length} lost LUN(s) again with their maps`
+      return `Make ${plan.luns.length} lost LUN(s) of array ${plan.array} again with their maps`
   }
 }
 
