@@ -15,6 +15,7 @@ import {
   expectUp,
   hashOnArray,
   listDeployments,
+  makeLastingFolders,
   listLuns,
   runJobs,
   showContainer,
@@ -33,6 +34,7 @@ describeLab('choices and single steps of the gantry command', () => {
 
   beforeAll(async () => {
     lab = theLab()
+    await makeLastingFolders(lab)
     gantry = new GantryCommand()
     await gantry.addLab(lab)
     await gantry.ok(['stage', '--domain', lab.state.tiny.domain, '--host', 'host', '--to', container])

@@ -81,3 +81,10 @@ export async function expectUp(
     expect(await consoleOf(lab, deployment)).toMatch(new RegExp(`^VMREADY +${told} .*boots=`, 'm'))
   }
 }
+
+/** The folders that the first use of a volume and of a host makes, and that stay. */
+export async function makeLastingFolders(lab: Lab): Promise<void> {
+  const { vol1 } = lab.state.array.volumes
+  await lab.array.machine.run(`cd ${vol1} && mkdir -p containers snapshots clones`)
+  await lab.host.machine.run(`mkdir -p ${lab.state.host.stateDir}/luns`)
+}

@@ -19,6 +19,7 @@ import {
   hashFile,
   hashOnArray,
   listDeployments,
+  makeLastingFolders,
   listLuns,
   runJobs,
   showContainer,
@@ -55,6 +56,7 @@ describeLab('the whole job by the gantry command', () => {
 
   beforeAll(async () => {
     lab = theLab()
+    await makeLastingFolders(lab)
     gantry = new GantryCommand()
     await gantry.addLab(lab)
     onHost = await watchPrograms(lab.host.machine, [...formatters, ...copiers])

@@ -9,6 +9,7 @@ import {
   expectUp,
   hashOnArray,
   listDeployments,
+  makeLastingFolders,
   listLuns,
   runJobs,
   showContainer,
@@ -22,6 +23,7 @@ describeLab('the guest as a second host, with an initiator of its kernel', () =>
   beforeAll(async () => {
     lab = theLab()
     await lab.ensureGuest()
+    await makeLastingFolders(lab)
     gantry = new GantryCommand()
     await gantry.addLab(lab)
   }, 1_500_000)

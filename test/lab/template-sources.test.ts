@@ -11,7 +11,14 @@ import { GantryCommand } from './gantry-command.ts'
 import { lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import type { DeviceInventory } from './inventory-of-devices.ts'
 import type { Lab } from './lab.ts'
-import { expectUp, listDeployments, runJobs, showContainer, stepIds } from './main-job-support.ts'
+import {
+  expectUp,
+  listDeployments,
+  makeLastingFolders,
+  runJobs,
+  showContainer,
+  stepIds,
+} from './main-job-support.ts'
 import { writeOva } from './template/ova.ts'
 
 interface Source {
@@ -120,6 +127,7 @@ describeLab('VM data from every source, by the gantry command', () => {
 
   beforeAll(async () => {
     lab = theLab()
+    await makeLastingFolders(lab)
     gantry = new GantryCommand()
     await gantry.addLab(lab)
     images = await makeImages(lab)
