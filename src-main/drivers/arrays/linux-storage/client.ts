@@ -39,7 +39,11 @@ export function createStorageClient(config: ArrayConfig, targets: TargetServer):
     return lines(
       sh`set -eu`,
       refuseFunction,
-      sh`[ -d ${path} ] || refuse ${refusals.noVolume} ${`${path} is no directory`}`,
+      // what may not be seen is not what is not there
+      sh`[ -d ${path} ] || case $(ls -d ${path}/. 2>&1) in
+*'Permission denied'*) refuse 1 ${`${path}: Permission denied`} ;;
+*) refuse ${refusals.noVolume} ${`${path} is no directory`} ;;
+esac`,
       sh`cd ${path}`,
     )
   }
