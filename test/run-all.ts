@@ -2,6 +2,8 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { prefetchGuestDisk } from './lab/guest/guest.ts'
+import { whyNoLab } from './lab/packages.ts'
 import { installTestPackages } from './tools/install-packages.ts'
 
 /** Runs every part of the tests, goes on when one fails, and ends with the sum: "N passed, N failed". */
@@ -83,6 +85,10 @@ function readReport<T>(file: string): T | undefined {
   }
 }
 
+/** What goes wrong here goes wrong again, and is reported, in the tests that need the guest. */
+const prefetch = async (): Promise<unknown> =>
+  whyNoLab() === undefined ? prefetchGuestDisk().catch((error: unknown) => error) : undefined
+
 const parts: readonly { name: string; needs?: string; run: () => Promise<Count> }[] = [
   { name: 'check', run: check },
   { name: 'unit', run: () => vitest('unit') },
@@ -93,9 +99,11 @@ const parts: readonly { name: string; needs?: string; run: () => Promise<Count> 
 ]
 
 await installTestPackages()
+const guestDisk = prefetch()
 const total: Count = { passed: 0, failed: 0, skipped: [] }
 const summary: string[] = []
 for (const part of parts) {
+  if (part.name === 'lab') await guestDisk
   const started = performance.now()
   process.stdout.write(`\n=== ${part.name}\n`)
   const count = await part.run()

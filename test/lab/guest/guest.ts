@@ -31,6 +31,11 @@ async function prepareGuestDisk(kernel: string): Promise<string> {
   return join(dir, 'disk.raw')
 }
 
+/** Makes the guest's disk if it is not in the cache yet, so that the tests do not wait for it. */
+export async function prefetchGuestDisk(): Promise<void> {
+  await prepareGuestDisk(await prepareKernel())
+}
+
 /**
  * The second host: a virtual machine with the kernel's own iSCSI initiator and libvirt, whose VMs are emulated
  * inside the emulated machine. It reaches the array's portal as 10.0.2.2 (QEMU's user network).
