@@ -111,7 +111,7 @@ module.exports = {
       '^src-main/transports/ssh/contract\\.ts$',
       shared,
       node,
-      lib('tar-stream|fast-xml-parser|zod'),
+      lib('zod'),
     ]),
     room('api', '^src-main/api', ['^src-main/(api|services)', shared, lib('zod')]),
     {
