@@ -141,7 +141,7 @@ test.each([
 })
 
 test('a MODE SELECT list is refused when a page is cut off, MODE SENSE data is not', () => {
-  const bytes = bytesOfHex('0f000000' + '0a0a0400')
+  const bytes = bytesOfHex('0f0000000a0a0400')
   expect(decodeModeData(6, bytes).pages).toEqual([])
   expect(() => decodeModeData(6, bytes, true)).toThrow(expect.objectContaining({ code: 'device-rejected' }))
 })
