@@ -32,6 +32,9 @@ const packages = {
   extlinux: 'extlinux',
   'syslinux-common': '/usr/lib/syslinux/modules/bios/ldlinux.c32',
   binutils: 'as',
+  ovmf: '/usr/share/qemu/firmware/60-edk2-x86_64.json',
+  'systemd-boot-efi': '/usr/lib/systemd/boot/efi/linuxx64.efi.stub',
+  mtools: 'mformat',
   debootstrap: 'debootstrap',
 } as const
 

@@ -51,6 +51,8 @@ export const labStateSchema = z.object({
   template: templateSchema,
   /** 4 MiB without an operating system: prints VMREADY in under a second. */
   tiny: templateSchema.pick({ folder: true, raw: true, domain: true }),
+  /** Starts with UEFI only; its guest agent answers. Needs 256 MiB of memory. */
+  uefi: templateSchema.pick({ raw: true }),
 })
 export type LabState = z.infer<typeof labStateSchema>
 
