@@ -15,6 +15,7 @@ export type HostStorageDriver = Omit<
   | 'config'
   | 'probe'
   | 'listVms'
+  | 'listVmNames'
   | 'findVm'
   | 'readTemplate'
   | 'buildConfiguration'

@@ -49,6 +49,11 @@ export interface AttachedLun {
   readonly readOnly?: boolean
 }
 
+export interface MountOptions {
+  readonly fileSystem: FileSystemType
+  readonly readOnly?: boolean
+}
+
 export interface CopyFile {
   /** Absolute path on the host. */
   readonly source: string
@@ -95,6 +100,8 @@ export interface HostDriver {
   /** Answers also when checks fail (a missing tool or right is a failed check with advice). */
   probe(signal: AbortSignal): Promise<HostProbe>
   listVms(signal: AbortSignal): Promise<Vm[]>
+  /** Names of all VMs: what listVms tells without asking for each VM's configuration. */
+  listVmNames(signal: AbortSignal): Promise<string[]>
   findVm(uuid: string, signal: AbortSignal): Promise<Vm | undefined>
 
   /** Reads a template that lies on this host (kinds domain, folder and image with `on: host`). not-found, bad-request. */
@@ -107,6 +114,8 @@ export interface HostDriver {
 
   /** Logs in and waits until the block device with the LUN's serial is there. Again: succeeds, same device. */
   attachLun(lun: LunAddress): Action<AttachedLun>
+  /** attachLun and mountUnit in one, for a LUN that bears a unit. Returns the mount point. */
+  attachMounted(lun: LunAddress, options: MountOptions): Action<string>
   findAttached(lun: LunAddress, signal: AbortSignal): Promise<AttachedLun | undefined>
   /** Logs out and proves that the device is gone. Refuses (busy) while it is mounted. Not there: succeeds. */
   detachLun(lun: LunAddress): Action
@@ -121,10 +130,7 @@ export interface HostDriver {
   writeHeader(lun: LunAddress, bytes: Uint8Array): Action
 
   /** Mounts the unit's file system at a path of its own; again: succeeds. Returns the mount point. */
-  mountUnit(
-    lun: LunAddress,
-    options: { readonly fileSystem: FileSystemType; readonly readOnly?: boolean },
-  ): Action<string>
+  mountUnit(lun: LunAddress, options: MountOptions): Action<string>
   /** Not mounted: succeeds. In use: busy, with who uses it. */
   unmountUnit(lun: LunAddress): Action
   /** Where mountUnit mounts it. */

@@ -6,8 +6,9 @@ import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
 import {
   arrayTarget,
-  bringOnlineSteps,
+  attachStep,
   hostTarget,
+  mappedLunStep,
   mountStep,
   observeObject,
   takeOfflineSteps,
@@ -80,7 +81,8 @@ export function stageKind({ devices, records, openTemplateFile }: StageDependenc
           observe: (signal) =>
             observeObject(array, plan.container, jobId, signal, (size) => size === plan.sizeBytes),
         }),
-        ...bringOnlineSteps(lunContext),
+        mappedLunStep(lunContext),
+        attachStep(lunContext),
         deviceStep({
           id: 'prepare',
           title: `Partition (${plan.partitionTable.toUpperCase()}) and format with ${plan.fileSystem.type}, once`,

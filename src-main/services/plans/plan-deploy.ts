@@ -7,7 +7,7 @@ import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import type { DeployPlan } from '#main/jobs/kinds/deploy.ts'
 import { factsOfHost, now, type ServiceContext } from '../context.ts'
-import { findUnit, headerForDeployment } from '../read-unit.ts'
+import { headerForDeployment, readUnit } from '../read-unit.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import { expandNames } from './names.ts'
 import type { PlannedWork } from './planned.ts'
@@ -24,10 +24,10 @@ export async function planDeploy(
   const array = context.devices.array(input.array)
   const host = context.devices.host(input.host)
   const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
-  const [{ facts: object, unit }, luns, vms, facts] = await Promise.all([
-    findUnit(array, container, signal),
+  const [{ sizeBytes, unit }, luns, vmNames, facts] = await Promise.all([
+    readUnit(array, container, signal),
     array.listLuns(signal),
-    host.listVms(signal),
+    host.listVmNames(signal),
     factsOfHost(context, input.host, signal),
   ])
   const header = headerForDeployment(unit, container)
@@ -40,11 +40,11 @@ export async function planDeploy(
   requireLunNumbers(lunNumbersOf(array.config, input.volume, luns), input.count)
   const taken = new Set([
     ...context.store.deployments.list().map(({ name }) => name),
-    ...vms.map(({ name }) => name),
+    ...vmNames,
     ...luns.map(({ name }) => name),
     ...context.store.luns.list(input.array).map(({ identity }) => identity.name),
   ])
-  const choices = { input, container, header, sizeBytes: object.sizeBytes, initiator: facts.initiatorName }
+  const choices = { input, container, header, sizeBytes, initiator: facts.initiatorName }
   return [
     ...restoreLostLuns(context, input.array, luns),
     ...expandNames(input.namePattern, input.count, taken).map((name) => ({

@@ -76,6 +76,13 @@ export async function listVms(virsh: Virsh, config: HostConfig, signal: AbortSig
   return parseVms(stdoutText(result), config.name, new Date().toISOString())
 }
 
+export async function listVmNames(virsh: Virsh, signal: AbortSignal): Promise<string[]> {
+  const result = await virsh.run(virsh.script(sh`v list --all --name`), { signal })
+  return stdoutText(result)
+    .split('\n')
+    .filter((name) => name !== '')
+}
+
 export async function findVm(
   virsh: Virsh,
   config: HostConfig,

@@ -39,9 +39,13 @@ export const mountPoint = (config: HostConfig, lun: LunAddress): string => `${lu
 /** `fail CODE WORDS...` with a code of {@link exit}. */
 export const failFunction = sh`fail() { code=$1; shift; printf '%s\\n' "$*" >&2; exit "$code"; }`
 
-const waitFunction = sh`wait_for() { # SECONDS COMMAND...: until the command succeeds, at most so long
-  left=$(($1 * 50)); shift
-  until "$@"; do left=$((left - 1)); [ "$left" -gt 0 ] || return 1; sleep 0.02; done
+const waitFunction = sh`wait_for() { # SECONDS COMMAND...: until the command succeeds, about so long
+  left=$(($1 * 50)) quick=25; shift
+  until "$@"; do
+    if [ "$quick" -gt 0 ]; then quick=$((quick - 1)); sleep 0.004; continue; fi
+    left=$((left - 1)); [ "$left" -gt 0 ] || return 1
+    sleep 0.02
+  done
 }`
 
 /*
@@ -50,7 +54,7 @@ const waitFunction = sh`wait_for() { # SECONDS COMMAND...: until the command suc
  * running must not inherit descriptor 9.
  */
 const lockFunction = sh`lock() {
-  mkdir -p "$home"
+  [ -d "$home" ] || mkdir -p "$home"
   while :; do
     exec 9>>"$dir.lock"
     flock -w 30 9 || fail ${exit.locked} "$dir.lock is held"
@@ -74,7 +78,8 @@ export function lunScript(
   return lines(
     sh`set -eu; umask 022`,
     sh`serial=${lun.serial} naa=${lun.naa} target=${lun.target} lun=${lun.lun} portal=${lun.portal}`,
-    sh`home=$(readlink -m ${home}); dir=$home/$serial; mnt=$dir/mnt; socket=$dir/nbd.sock`,
+    sh`home=$(cd ${home} 2>/dev/null && pwd -P) || home=$(readlink -m ${home})
+dir=$home/$serial mnt=$home/$serial/mnt socket=$home/$serial/nbd.sock`,
     failFunction,
     waitFunction,
     lockFunction,

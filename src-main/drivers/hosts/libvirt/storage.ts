@@ -12,6 +12,7 @@ import { createPreparation } from './prepare.ts'
 export type HostStorage = Pick<
   HostDriver,
   | 'attachLun'
+  | 'attachMounted'
   | 'findAttached'
   | 'detachLun'
   | 'prepareUnit'

@@ -5,14 +5,22 @@ import type { Shell } from '#main/transports/shell/shell.ts'
 import type { Action } from '../../action.ts'
 import type { HostDriver, VmDefinition } from '../contract.ts'
 import { consoleLogOf, metadataPrefix } from './identity.ts'
-import { findVm, listVms } from './list-vms.ts'
+import { findVm, listVmNames, listVms } from './list-vms.ts'
 import { rewriteDomain } from './rewrite-domain.ts'
 import { createVirsh, exitIfAbsent, failWithOutput, type Virsh } from './virsh.ts'
 import { waitForGuest } from './wait-for-guest.ts'
 
 export type HostVms = Pick<
   HostDriver,
-  'listVms' | 'findVm' | 'describeVm' | 'defineVm' | 'startVm' | 'waitForGuest' | 'stopVm' | 'undefineVm'
+  | 'listVms'
+  | 'listVmNames'
+  | 'findVm'
+  | 'describeVm'
+  | 'defineVm'
+  | 'startVm'
+  | 'waitForGuest'
+  | 'stopVm'
+  | 'undefineVm'
 >
 
 /** Starting may wait for memory and storage; ending for a process that waits for its storage. */
@@ -29,6 +37,7 @@ export function createHostVms(config: HostConfig, shell: Shell): HostVms {
   })
   return {
     listVms: (signal) => listVms(virsh, config, signal),
+    listVmNames: (signal) => listVmNames(virsh, signal),
     findVm: (uuid, signal) => findVm(virsh, config, uuid, signal),
     describeVm: (spec) => rewriteDomain(spec),
     defineVm: (vm) => act(defineScript(virsh, vm, config.settings.accelerator ?? 'auto'), `VM ${vm.name}`),
