@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { hostConfigSchema } from '#shared/domain/compute.ts'
+import { libvirtHostConfigSchema } from '#shared/domain/compute.ts'
 import { GiB, MiB } from '#shared/units/bytes.ts'
 import type { DefineVm, VmDefinition } from '#main/drivers/hosts/contract.ts'
 import { buildDomain } from '#main/drivers/hosts/libvirt/build-domain.ts'
@@ -11,7 +11,7 @@ import { sh } from '#main/transports/shell/script.ts'
 import { bootSector } from './boot-sector.ts'
 import { startPrivateLibvirtd, type PrivateLibvirtd } from './private-libvirtd.ts'
 
-const config = hostConfigSchema.parse({
+const config = libvirtHostConfigSchema.parse({
   name: 'lab',
   driver: 'libvirt',
   connection: { host: 'localhost' },

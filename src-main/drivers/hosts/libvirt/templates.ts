@@ -1,4 +1,4 @@
-import type { HostConfig, Template, TemplateSource } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig, Template, TemplateSource } from '#shared/domain/compute.ts'
 import { remotePathSchema } from '#shared/domain/names.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { readDomain } from '#main/protocols/domain-xml/read-domain.ts'
@@ -15,7 +15,7 @@ import { createVirsh } from './virsh.ts'
 
 export type HostTemplates = Pick<HostDriver, 'readTemplate' | 'buildConfiguration'>
 
-export function createHostTemplates(config: HostConfig, shell: Shell): HostTemplates {
+export function createHostTemplates(config: LibvirtHostConfig, shell: Shell): HostTemplates {
   return {
     buildConfiguration: buildDomain,
     async readTemplate(source, signal) {
@@ -29,7 +29,7 @@ export function createHostTemplates(config: HostConfig, shell: Shell): HostTempl
 }
 
 async function readDomainSource(
-  config: HostConfig,
+  config: LibvirtHostConfig,
   shell: Shell,
   source: Extract<TemplateSource, { kind: 'domain' }>,
   signal: AbortSignal,
@@ -69,7 +69,7 @@ async function readDomainSource(
 }
 
 async function readFolder(
-  config: HostConfig,
+  config: LibvirtHostConfig,
   shell: Shell,
   source: Extract<TemplateSource, { kind: 'folder' }>,
   signal: AbortSignal,
