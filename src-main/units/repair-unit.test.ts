@@ -13,7 +13,6 @@ import {
   plan,
   sha256,
   signal,
-  write,
   writtenUnit,
 } from '#test/support/unit-bench.ts'
 

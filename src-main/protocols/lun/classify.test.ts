@@ -206,7 +206,11 @@ test('any ends at all have a class', () => {
     last: uint8Array({ maxLength: 3000 }),
     sizeBytes: nat(),
   })
-  assert(property(ends, (input) => void expect(classifyLun(input).kind).toBeTypeOf('string')))
+  assert(
+    property(ends, (input) => {
+      expect(classifyLun(input).kind).toBeTypeOf('string')
+    }),
+  )
 })
 
 describe('B12: VMs and their secondary units', () => {
