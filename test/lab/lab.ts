@@ -173,7 +173,11 @@ async function buildMachines(dir: string, options: LabOptions): Promise<Lab> {
       sshPort: arrayPort,
       tgtControlPort,
       portal: `127.0.0.1:${portalPort}`,
-      volumes: { vol1: join(dir, 'array', 'vol1'), small: join(dir, 'array', 'small') },
+      volumes: {
+        vol1: join(dir, 'array', 'vol1'),
+        small: join(dir, 'array', 'small'),
+        btrfs: join(dir, 'array', 'btrfs'),
+      },
     },
     host: {
       sshHost: '127.0.0.1',

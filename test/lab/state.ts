@@ -30,7 +30,7 @@ export const labStateSchema = z.object({
     tgtControlPort: z.int(),
     portal: z.string(),
     /** Mount points; they exist on the array only. */
-    volumes: z.object({ vol1: z.string(), small: z.string() }),
+    volumes: z.object({ vol1: z.string(), small: z.string(), btrfs: z.string() }),
   }),
   host: z.object({
     sshHost: z.string(),
