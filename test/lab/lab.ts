@@ -185,6 +185,7 @@ async function buildMachines(dir: string, options: LabOptions): Promise<Lab> {
       stateDir: join(dir, 'host', 'state'),
       iqn: 'iqn.2026-11.gantry.lab:host',
       userWithoutRights: 'lab-visitor',
+      userWithSudo: 'lab-operator',
     },
     guest: {
       sshHost: '127.0.0.1',

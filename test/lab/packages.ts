@@ -8,6 +8,7 @@ import { exec, labEnvironment } from './exec.ts'
 const packages = {
   'openssh-server': '/usr/sbin/sshd',
   'openssh-client': 'ssh-keygen',
+  sudo: 'sudo',
   'util-linux': 'unshare',
   mount: 'losetup',
   tgt: 'tgtd',

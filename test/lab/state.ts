@@ -37,8 +37,10 @@ export const labStateSchema = z.object({
     sshPort: z.int(),
     stateDir: z.string(),
     iqn: z.string(),
-    /** May log in, may do nothing: for the fault "host without rights". */
+    /** May log in, may do nothing: for the fault "host without rights". On the array too. */
     userWithoutRights: z.string(),
+    /** May log in and use sudo without a password. On the array too. */
+    userWithSudo: z.string(),
   }),
   guest: z.object({
     sshHost: z.string(),
