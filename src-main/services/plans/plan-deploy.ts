@@ -9,7 +9,7 @@ import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import type { DeployPlan } from '#main/jobs/kinds/deploy.ts'
 import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import { factsOfHost, now, type ServiceContext } from '../context.ts'
-import { headerForDeployment, readUnit } from '../read-unit.ts'
+import { headerForDeployment, readUnit, type FilesHeader } from '../read-unit.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import { expandNames } from './names.ts'
 import type { PlannedWork } from './planned.ts'
@@ -67,7 +67,7 @@ const directWarning =
 interface Choices {
   readonly input: Input
   readonly container: ObjectRef
-  readonly header: UnitHeader
+  readonly header: FilesHeader
   readonly sizeBytes: number
   readonly initiator: string
 }
