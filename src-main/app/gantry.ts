@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { ContractHandlers } from '#shared/contract/index.ts'
+import { AppError } from '#shared/errors/app-error.ts'
 import { createApi, type Api } from '#main/api/api.ts'
 import { createEventHub } from '#main/api/event-hub.ts'
 import { createJobs } from '#main/jobs/jobs.ts'
@@ -20,6 +21,7 @@ import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
 import { createDevices } from './devices.ts'
+import { consoleInitiatorName } from './initiator-name.ts'
 import { inventoryRecords } from './records.ts'
 import { productVersion } from './version.ts'
 
@@ -38,6 +40,10 @@ export interface Gantry {
   close(): Promise<void>
 }
 
+const noSessions = (): never => {
+  throw new AppError('not-supported', 'This console has no iSCSI sessions yet')
+}
+
 /** Builds the core in order: store, sessions, drivers, jobs, services, api. */
 export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
   const store = openStore(join(dataDir, 'gantry.db'))
@@ -47,7 +53,11 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
   })
   const events = createEventHub()
-  const devices = createDevices(store, ssh)
+  const devices = createDevices({
+    store,
+    ssh,
+    computer: { dataDir, initiatorName: consoleInitiatorName(dataDir), openLun: noSessions },
+  })
   const records = inventoryRecords(store)
   const jobs = createJobs({
     journal: store.journal,
