@@ -10,7 +10,6 @@ import { deployKind } from '#main/jobs/kinds/deploy.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
 import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
-import { buildDomain } from '#main/drivers/hosts/libvirt/build-domain.ts'
 import { createConnections } from '#main/services/connections.ts'
 import { createContainers } from '#main/services/containers.ts'
 import type { ServiceContext } from '#main/services/context.ts'
@@ -84,12 +83,6 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     productVersion,
     inventoryChanged: () => events.emit('inventory.inventoryChanged', {}),
     unitDevices,
-    buildConfiguration: buildDomain,
-    readImages: (paths, hardware, signal) =>
-      readConsoleTemplate(
-        { kind: 'image', on: 'console', paths: [...paths], hardware },
-        { signal, buildConfiguration: buildDomain },
-      ),
     readTemplate: (host, source, signal) =>
       source.kind !== 'domain' && source.on === 'console'
         ? readConsoleTemplate(source, {

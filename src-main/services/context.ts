@@ -2,7 +2,6 @@ import type { Template, TemplateSource } from '#shared/domain/compute.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { HostProbe } from '#main/drivers/hosts/contract.ts'
 import type { Jobs } from '#main/jobs/jobs.ts'
-import type { BuildConfiguration } from '#main/protocols/images/image-template.ts'
 import type { Store } from '#main/store/store.ts'
 import type { UnitDevices } from '#main/units/devices.ts'
 
@@ -15,14 +14,6 @@ export interface ServiceContext {
   /** Tells whoever shows the inventory that it is not what it was. */
   inventoryChanged(): void
   readonly unitDevices: UnitDevices
-  /** Images of this computer as a template, without any host. */
-  readImages(
-    paths: readonly string[],
-    hardware: Extract<TemplateSource, { kind: 'image' }>['hardware'],
-    signal: AbortSignal,
-  ): Promise<Template>
-  /** Of a VM for which no host is chosen yet. */
-  readonly buildConfiguration: BuildConfiguration
   readTemplate(host: string, source: TemplateSource, signal: AbortSignal): Promise<Template>
 }
 

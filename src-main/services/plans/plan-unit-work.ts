@@ -5,6 +5,7 @@ import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import type { UnitWorkPlan } from '#main/jobs/kinds/unit-work.ts'
+import { buildDomain } from '#main/protocols/domain-xml/build-domain.ts'
 import { planDisksLayout } from '#main/protocols/unit/disks-layout.ts'
 import { nameOfDevice, withDevice } from '#main/units/devices.ts'
 import { requireUnit } from '#main/units/disk.ts'
@@ -12,6 +13,7 @@ import { requireEmpty } from '#main/units/empty-guard.ts'
 import { describeWrite, planUnitRepair } from '#main/units/repair-unit.ts'
 import { findDisk } from '#main/units/unit-disks.ts'
 import { now, type ServiceContext } from '../context.ts'
+import { readConsoleTemplate } from '../templates/read-template.ts'
 import type { PlannedWork } from './planned.ts'
 
 type Input = OperationOf<'verify-unit' | 'export-disk' | 'repair-unit' | 'write-unit'>
@@ -118,7 +120,10 @@ async function planWrite(
   signal: AbortSignal,
 ): Promise<Planned> {
   const { device: where, images: paths, name, hardware, stateBytes, isZeroed } = input
-  const template = await context.readImages(paths, hardware, signal)
+  const template = await readConsoleTemplate(
+    { kind: 'image', on: 'console', paths, hardware },
+    { signal, buildConfiguration: buildDomain },
+  )
   const images = template.files.flatMap(({ source, disk }) =>
     disk === undefined
       ? []
@@ -145,7 +150,7 @@ async function planWrite(
       hypervisor: 'qemu',
       memoryBytes: vm.memoryBytes,
       cpus: vm.cpus,
-      configuration: context.buildConfiguration(vm, disks),
+      configuration: buildDomain(vm, disks),
     },
     osType: input.osType,
     disks: [],

@@ -2,13 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { encodeLockRecord } from '#main/protocols/unit/lock-record.ts'
 import { createGantry } from '#main/app/gantry.ts'
 import { unitReportSchema } from '#shared/contract/units.ts'
 import { KiB, MiB } from '#shared/units/bytes.ts'
 import { createFakeIo, type FakeIoOptions } from '#test/support/fake-io.ts'
 import { runGantry } from '#test/support/run-gantry.ts'
 import { makeTempDir } from '#test/unit/temp-dir.ts'
-import { runCli } from '../run-cli.ts'
+import { runCli } from '#main/cli/run-cli.ts'
 
 interface Run {
   readonly exitCode: number
@@ -41,33 +42,38 @@ function file(name: string, bytes: Uint8Array): string {
   return path
 }
 
-async function writtenUnit(): Promise<{
-  gantry: ReturnType<typeof console>
-  path: string
-  image: Buffer
-}> {
+let master: { readonly unit: Buffer; readonly image: Buffer } | undefined
+
+/** A unit that the command line has written; written once, copied for each test. */
+async function writtenUnit(): Promise<{ gantry: ReturnType<typeof console>; path: string; image: Buffer }> {
   const gantry = console()
-  const image = Buffer.concat([randomBytes(256 * KiB), Buffer.alloc(768 * KiB)])
-  const path = file('web.unit', Buffer.alloc(64 * MiB))
-  const source = file('web.raw', image)
-  const { exitCode, err } = await gantry([
-    'unit',
-    'write',
-    '--image',
-    source,
-    '--name',
-    'web',
-    '--memory',
-    '8M',
-    '--cpus',
-    '1',
-    '--file',
-    path,
-  ])
-  expect(err).toContain('compare its checksum')
-  expect(exitCode, err).toBe(0)
-  return { gantry, path, image }
+  master ??= await write(gantry)
+  return { gantry, path: file('web.unit', master.unit), image: master.image }
 }
+
+async function write(gantry: ReturnType<typeof console>): Promise<{ unit: Buffer; image: Buffer }> {
+  const image = Buffer.concat([randomBytes(256 * KiB), Buffer.alloc(768 * KiB)])
+  const path = file('web.unit', Buffer.alloc(32 * MiB))
+  const { exitCode, err } = await gantry(writeArgs(file('web.raw', image), path))
+  expect(exitCode, err).toBe(0)
+  expect(err).toContain('compare its checksum')
+  return { unit: readFileSync(path), image }
+}
+
+const writeArgs = (image: string, path: string): string[] => [
+  'unit',
+  'write',
+  '--image',
+  image,
+  '--name',
+  'web',
+  '--memory',
+  '8M',
+  '--cpus',
+  '1',
+  '--file',
+  path,
+]
 
 test('a unit is written, shown, verified and exported without any host', async () => {
   const { gantry, path, image } = await writtenUnit()
@@ -126,21 +132,7 @@ describe('writing', () => {
     const { gantry, path } = await writtenUnit()
     const before = readFileSync(path)
     const source = file('b.raw', Buffer.alloc(MiB))
-    const args = [
-      'unit',
-      'write',
-      '--image',
-      source,
-      '--name',
-      'b',
-      '--memory',
-      '8M',
-      '--cpus',
-      '1',
-      '--file',
-      path,
-    ]
-    const { exitCode, err } = await gantry(args)
+    const { exitCode, err } = await gantry(writeArgs(source, path))
     expect(exitCode).toBe(2)
     expect(err).toContain('found: VM unit of web')
     expect(readFileSync(path).equals(before)).toBe(true)
@@ -148,12 +140,9 @@ describe('writing', () => {
 
   test('that fails leaves an empty device behind', async () => {
     const gantry = console()
-    const path = file('web.unit', Buffer.alloc(64 * MiB))
+    const path = file('web.unit', Buffer.alloc(32 * MiB))
     const source = file('web.raw', Buffer.alloc(MiB, 1))
-    const run = await gantry(
-      ['unit', 'write', '--image', source, '--name', 'web', '--memory', '8M', '--cpus', '1', '--file', path],
-      { env: { GANTRY_FAIL_STEP: 'unit-work/verify-0' } },
-    )
+    const run = await gantry(writeArgs(source, path), { env: { GANTRY_FAIL_STEP: 'unit-work/verify-0' } })
     const bytes = readFileSync(path)
     expect([run.exitCode, run.err]).toEqual([8, expect.stringContaining('Made to fail')])
     expect(bytes.subarray(0, 2 * MiB).every((byte) => byte === 0)).toBe(true)
@@ -210,7 +199,6 @@ describe('B13: the lock', () => {
 
   test('of another is refused with its owner, and broken only on the user’s word', async () => {
     const { gantry, path } = await writtenUnit()
-    const { encodeLockRecord } = await import('#main/protocols/unit/lock-record.ts')
     const bytes = readFileSync(path)
     const bootId = '00112233-4455-4677-8899-aabbccddeeff'
     bytes.set(
