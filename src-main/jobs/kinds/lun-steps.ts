@@ -3,6 +3,7 @@ import type { ArrayDriver, CopyObject, CreateLun } from '#main/drivers/arrays/co
 import type { HostDriver, MountOptions } from '#main/drivers/hosts/contract.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { Action } from '#main/drivers/action.ts'
+import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import type { Observation, Step } from '../step.ts'
 import { deviceStep } from './device-step.ts'
 import type { InventoryRecords } from './records.ts'
@@ -115,8 +116,8 @@ export function attachMountedStep(
     title: `Bring LUN ${lun.name} online and mount its ${options.fileSystem} file system`,
     target: hostTarget(host),
     weight: 0.25,
-    action: host.attachMounted(lun, options),
-    undo: inOrder(host.unmountUnit(lun), host.detachLun(lun)),
+    action: unitFilesOf(host).attachMounted(lun, options),
+    undo: inOrder(unitFilesOf(host).unmountUnit(lun), host.detachLun(lun)),
     observe: async (signal) => {
       const found = await host.findAttached(lun, signal)
       if (found === undefined) return 'absent'
@@ -137,16 +138,20 @@ const inOrder = (...actions: readonly Action<unknown>[]): Action => ({
 export function takeOfflineSteps(context: Omit<LunSteps, 'osType'>): Step[] {
   const { array, host, records, lun, initiator } = context
   const identity = { name: lun.name, target: lun.target, lun: lun.lun, serial: lun.serial, naa: lun.naa }
-  return [
-    deviceStep({
-      id: 'unmount',
-      title: 'Unmount the file system',
-      target: hostTarget(host),
-      weight: 0.1,
-      action: host.unmountUnit(lun),
-      observe: async (signal) =>
-        (await host.findAttached(lun, signal))?.mountedAt === undefined ? 'present' : 'absent',
-    }),
+  const steps: Step[] = []
+  if (host.files !== undefined)
+    steps.push(
+      deviceStep({
+        id: 'unmount',
+        title: 'Unmount the file system',
+        target: hostTarget(host),
+        weight: 0.1,
+        action: host.files.unmountUnit(lun),
+        observe: async (signal) =>
+          (await host.findAttached(lun, signal))?.mountedAt === undefined ? 'present' : 'absent',
+      }),
+    )
+  steps.push(
     deviceStep({
       id: 'detach',
       title: `Take LUN ${lun.name} offline and prove that its device is gone`,
@@ -175,7 +180,8 @@ export function takeOfflineSteps(context: Omit<LunSteps, 'osType'>): Step[] {
         (await array.findLun(identity, signal)) === undefined ? 'present' : 'absent',
       recorded: () => records.deleteLun(array.config.name, lun.name),
     }),
-  ]
+  )
+  return steps
 }
 
 /** Mounts the unit's file system; undone by unmounting. */
@@ -185,8 +191,8 @@ export function mountStep(host: HostDriver, lun: LunAddress, options: MountOptio
     title: `Mount the ${options.fileSystem} file system`,
     target: hostTarget(host),
     weight: 0.05,
-    action: host.mountUnit(lun, options),
-    undo: host.unmountUnit(lun),
+    action: unitFilesOf(host).mountUnit(lun, options),
+    undo: unitFilesOf(host).unmountUnit(lun),
     observe: async (signal) =>
       (await host.findAttached(lun, signal))?.mountedAt === undefined ? 'absent' : 'present',
   })

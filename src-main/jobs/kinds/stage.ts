@@ -2,6 +2,7 @@ import type { Template, TemplateFile } from '#shared/domain/compute.ts'
 import type { FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { PartitionTable } from '#main/drivers/hosts/contract.ts'
+import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
 import {
@@ -88,7 +89,7 @@ export function stageKind({ devices, records, openTemplateFile }: StageDependenc
           title: `Partition (${plan.partitionTable.toUpperCase()}) and format with ${plan.fileSystem.type}, once`,
           target: hostTarget(host),
           weight: 0.3,
-          action: host.prepareUnit({
+          action: unitFilesOf(host).prepareUnit({
             lun: plan.lun,
             unitId: plan.unitId,
             partitionTable: plan.partitionTable,

@@ -1,10 +1,10 @@
-import type { HostConfig } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { LunAddress } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { lines, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
-import type { AttachedLun, HostDriver } from '../contract.ts'
+import type { AttachedLun, HostDriver, UnitFiles } from '../contract.ts'
 import { attachOpenIscsi, detachOpenIscsi, kernelInitiator } from './attach-open-iscsi.ts'
 import { attachUserSpace, detachUserSpace, userSpaceIdentity } from './attach-user-space.ts'
 import { exit } from './exit-codes.ts'
@@ -15,7 +15,7 @@ import { deviceFunctions, deviceUsers } from './unit-device.ts'
 
 /** `host_initiator`: the host's own name; `initiator`: the one to log in with. */
 export const initiatorNames = (
-  config: HostConfig,
+  config: LibvirtHostConfig,
 ): ShellScript => sh`initiator=${config.settings.initiatorName ?? ''}
 host_initiator=
 if [ -r /etc/iscsi/initiatorname.iscsi ]; then
@@ -50,7 +50,7 @@ if [ -n "$source" ] && [ "$source" = "$(partition 2)" ]; then findmnt -rn -M "$m
 /** Attaching, asking and detaching. Which way is used is the host's matter and is decided in the script. */
 export function createAttachments(
   runner: LunRunner,
-): Pick<HostDriver, 'attachLun' | 'attachMounted' | 'findAttached' | 'detachLun'> {
+): Pick<HostDriver, 'attachLun' | 'findAttached' | 'detachLun'> & Pick<UnitFiles, 'attachMounted'> {
   const { config } = runner
   const functions = [...deviceFunctions, deviceUsers, detachFunctions, detachUserSpace, detachOpenIscsi]
 

@@ -1,4 +1,4 @@
-import type { HostConfig } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { LunAddress } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { lines, raw, sh } from '#main/transports/shell/script.ts'
@@ -32,9 +32,10 @@ export function checkFileName(name: string): void {
 }
 
 /** Everything of one LUN on the host is below this directory, which is there as long as anything of it is. */
-export const lunDirectory = (config: HostConfig, lun: LunAddress): string =>
+export const lunDirectory = (config: LibvirtHostConfig, lun: LunAddress): string =>
   `${config.settings.stateDir.replace(/\/+$/, '')}/luns/${lun.serial}`
-export const mountPoint = (config: HostConfig, lun: LunAddress): string => `${lunDirectory(config, lun)}/mnt`
+export const mountPoint = (config: LibvirtHostConfig, lun: LunAddress): string =>
+  `${lunDirectory(config, lun)}/mnt`
 
 /** `fail CODE WORDS...` with a code of {@link exit}. */
 export const failFunction = sh`fail() { code=$1; shift; printf '%s\\n' "$*" >&2; exit "$code"; }`
@@ -68,7 +69,7 @@ const lockFunction = sh`lock() {
  * made canonical because the kernel shows the files under loop devices and mounts that way.
  */
 export function lunScript(
-  config: HostConfig,
+  config: LibvirtHostConfig,
   lun: LunAddress,
   functions: readonly ShellScript[],
   body: ShellScript,

@@ -1,7 +1,7 @@
 import type { FileSystemType } from '#shared/domain/storage.ts'
 import { lines, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
-import type { HostDriver, MountOptions } from '../contract.ts'
+import type { UnitFiles, MountOptions } from '../contract.ts'
 import { exit } from './exit-codes.ts'
 import { lunScript, mountPoint } from './lun-frame.ts'
 import type { LunRunner } from './lun-runner.ts'
@@ -42,7 +42,7 @@ words=$(mount -t ${mountTypes[fileSystem]} -o ${options} "$node" "$mnt" 2>&1 9>&
 
 export function createMounts(
   runner: LunRunner,
-): Pick<HostDriver, 'mountUnit' | 'unmountUnit' | 'mountPointOf' | 'syncUnit'> {
+): Pick<UnitFiles, 'mountUnit' | 'unmountUnit' | 'mountPointOf' | 'syncUnit'> {
   const { config } = runner
   return {
     mountPointOf: (lun) => mountPoint(config, lun),
