@@ -1,6 +1,6 @@
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ContractHandlers } from '#shared/contract/index.ts'
-import { AppError } from '#shared/errors/app-error.ts'
 import { createApi, type Api } from '#main/api/api.ts'
 import { createEventHub } from '#main/api/event-hub.ts'
 import { createJobs } from '#main/jobs/jobs.ts'
@@ -9,20 +9,26 @@ import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
+import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
 import { createConnections } from '#main/services/connections.ts'
 import { createContainers } from '#main/services/containers.ts'
 import type { ServiceContext } from '#main/services/context.ts'
 import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
 import { createOperations } from '#main/services/operations.ts'
+import { openImageContent } from '#main/services/templates/image-content.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
 import { openTemplateFile } from '#main/services/templates/template-content.ts'
+import { createUnits } from '#main/services/units/units.ts'
 import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
 import { createDevices } from './devices.ts'
 import { consoleInitiatorName } from './initiator-name.ts'
+import { lockOwner } from './lock-owner.ts'
+import { openLun } from './open-lun.ts'
 import { inventoryRecords } from './records.ts'
+import { createUnitDevices } from './unit-devices.ts'
 import { productVersion } from './version.ts'
 
 export interface GantryOptions {
@@ -40,10 +46,6 @@ export interface Gantry {
   close(): Promise<void>
 }
 
-const noSessions = (): never => {
-  throw new AppError('not-supported', 'This console has no iSCSI sessions yet')
-}
-
 /** Builds the core in order: store, sessions, drivers, jobs, services, api. */
 export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
   const store = openStore(join(dataDir, 'gantry.db'))
@@ -53,10 +55,15 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
   })
   const events = createEventHub()
+  const unitDevices = createUnitDevices()
   const devices = createDevices({
     store,
     ssh,
-    computer: { dataDir, initiatorName: consoleInitiatorName(dataDir), openLun: noSessions },
+    computer: {
+      dataDir,
+      initiatorName: consoleInitiatorName(dataDir),
+      openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
+    },
   })
   const records = inventoryRecords(store)
   const jobs = createJobs({
@@ -66,6 +73,10 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
       deployKind(devices, records),
       decommissionKind(devices, records),
       singleStepKind(devices, records),
+      unitWorkKind({
+        unitDevices,
+        openImage: (path, options) => openImageContent(path, { ...options, tempDir: tmpdir() }),
+      }),
     ],
     owner: currentOwner(),
     isAlive: isOwnerAlive,
@@ -81,6 +92,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     jobs,
     productVersion,
     inventoryChanged: () => events.emit('inventory.inventoryChanged', {}),
+    unitDevices,
     readTemplate: (host, source, signal) =>
       source.kind !== 'domain' && source.on === 'console'
         ? readConsoleTemplate(source, {
@@ -94,6 +106,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     ...createInventory(context, devices.candidates),
     ...createContainers(context),
     ...createOperations(context),
+    ...createUnits({ unitDevices, lockOwner }),
     ...createJobHandlers(context),
   }
   return {
