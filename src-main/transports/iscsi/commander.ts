@@ -128,7 +128,11 @@ export class Commander {
     const isRepeated = history.attempts < mostAttempts
     if (task.status === scsiStatus.checkCondition) {
       const sense = readSense(task.sense)
-      if (sense.key === senseKey.unitAttention || isSense(sense, senses.lunNotSupported) || isSense(sense, senses.lbaOutOfRange)) {
+      if (
+        sense.key === senseKey.unitAttention ||
+        isSense(sense, senses.lunNotSupported) ||
+        isSense(sense, senses.lbaOutOfRange)
+      ) {
         try {
           await this.#options.onAttention(session, sense, signal)
         } catch (error) {
@@ -156,7 +160,11 @@ export class Commander {
     const isSafe = task.outcome === 'unsent' || !command.changes
     if (isLost && isSafe && history.losses < mostLosses)
       return this.#again(command, signal, { ...history, losses: history.losses + 1 })
-    throw errorOf(error, this.#options.object, command.changes && task.outcome !== 'unsent' ? 'unknown' : 'none')
+    throw errorOf(
+      error,
+      this.#options.object,
+      command.changes && task.outcome !== 'unsent' ? 'unknown' : 'none',
+    )
   }
 
   async #later(command: Command, signal: AbortSignal | undefined, history: History): Promise<Task> {

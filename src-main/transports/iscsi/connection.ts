@@ -70,7 +70,9 @@ export class Connection {
     })
     this.#socket.on('error', (error) => {
       this.close(
-        isConnected ? unreachable(`The connection to the portal ${place} was lost`) : connectError(error, place),
+        isConnected
+          ? unreachable(`The connection to the portal ${place} was lost`)
+          : connectError(error, place),
       )
     })
     for (const event of ['end', 'close'] as const)

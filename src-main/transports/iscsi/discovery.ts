@@ -38,18 +38,26 @@ const firstAnswerBytes = 8 + 8 * 256
 const mostLuns = 16_384
 
 /** REPORT LUNS: the numbers of the LUNs that this initiator may see at a target. */
-export async function listLuns(options: SessionOptions & { readonly targetName: string }, signal: AbortSignal): Promise<number[]> {
+export async function listLuns(
+  options: SessionOptions & { readonly targetName: string },
+  signal: AbortSignal,
+): Promise<number[]> {
   const session = await Session.open(options, signal)
   try {
     const commander = new Commander({
       object: `target ${options.targetName}`,
       lun: encodeLun(0),
-      sessions: { current: session, get: () => Promise.reject(session.error ?? new AppError('unreachable', 'The session has ended')) },
+      sessions: {
+        current: session,
+        get: () => Promise.reject(session.error ?? new AppError('unreachable', 'The session has ended')),
+      },
       onAttention: () => Promise.resolve(),
     })
-    for (let lengthBytes = firstAnswerBytes; ; ) {
+    for (let lengthBytes = firstAnswerBytes; ;) {
       const cdb = encodeCdb({ kind: 'report-luns', allocationLength: lengthBytes })
-      const { luns, total } = decodeReportLuns(await query(commander, 'report LUNs', cdb, lengthBytes, signal))
+      const { luns, total } = decodeReportLuns(
+        await query(commander, 'report LUNs', cdb, lengthBytes, signal),
+      )
       const neededBytes = 8 + 8 * total
       if (neededBytes <= lengthBytes || total > mostLuns) return luns.toSorted((a, b) => a - b)
       lengthBytes = neededBytes

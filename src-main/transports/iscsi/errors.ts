@@ -1,5 +1,5 @@
 import { AppError } from '#shared/errors/app-error.ts'
-import type { AppErrorDetails, Effect, ErrorCode } from '#shared/errors/app-error.ts'
+import type { Effect, ErrorCode } from '#shared/errors/app-error.ts'
 
 const texts: Readonly<Record<string, readonly [what: string, advice: string]>> = {
   ENOTFOUND: ['is not known to the name service', 'Check the spelling of the host name, or give an address.'],
@@ -18,21 +18,18 @@ export function connectError(error: unknown, place: string): AppError {
     'cannot be reached',
     'Check the address, the network and that the array is switched on.',
   ]
-  return new AppError('unreachable', `The portal ${place} ${what}`, { object: `portal ${place}`, advice, cause: error })
+  return new AppError('unreachable', `The portal ${place} ${what}`, {
+    object: `portal ${place}`,
+    advice,
+    cause: error,
+  })
 }
 
-/** The same error with another object or effect. */
-export function withDetails(error: AppError, details: Pick<AppErrorDetails, 'object' | 'effect' | 'facts'>): AppError {
-  return new AppError(error.code, error.message, {
-    effect: details.effect ?? error.effect,
-    facts: { ...error.facts, ...details.facts },
-    ...(error.advice === undefined ? {} : { advice: error.advice }),
-    ...((details.object ?? error.object) === undefined ? {} : { object: details.object ?? error.object }),
-    ...(error.cause === undefined ? {} : { cause: error.cause }),
-  } as AppErrorDetails)
-}
-
-export const unreachable = (message: string, effect: Effect = 'none', code: ErrorCode = 'unreachable'): AppError =>
+export const unreachable = (
+  message: string,
+  effect: Effect = 'none',
+  code: ErrorCode = 'unreachable',
+): AppError =>
   new AppError(code, message, {
     effect,
     advice: 'Check the network and the array; the session is set up again with the next try.',

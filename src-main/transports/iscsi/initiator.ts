@@ -73,7 +73,10 @@ export function createIscsiInitiator(name: string): IscsiInitiator {
       caller().call('listLuns', { ...session(way), targetName: target }, { signal }),
     async open({ target, ...lun }, signal) {
       const used = caller()
-      return createDevice(used, await used.call('open', { ...lun, ...session(lun), targetName: target }, { signal }))
+      return createDevice(
+        used,
+        await used.call('open', { ...lun, ...session(lun), targetName: target }, { signal }),
+      )
     },
     async close() {
       if (running === undefined) return
@@ -97,7 +100,10 @@ const newIsid = (): Uint8Array => {
 const workerUrl = (): URL =>
   new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './iscsi-worker.cjs', import.meta.url)
 
-function startWorker(onEnd: () => void): { readonly worker: Worker; readonly caller: Caller<InitiatorMethods> } {
+function startWorker(onEnd: () => void): {
+  readonly worker: Worker
+  readonly caller: Caller<InitiatorMethods>
+} {
   const worker = new Worker(workerUrl(), { name: 'iscsi' })
   // Open LUNs alone do not keep the program running.
   worker.unref()

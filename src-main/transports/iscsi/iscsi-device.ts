@@ -32,7 +32,11 @@ export function createDevice(caller: Caller<InitiatorMethods>, opened: Opened): 
   return {
     ...facts,
     read: (offset, lengthBytes, signal) => caller.call('read', { handle, offset, lengthBytes }, { signal }),
-    write: (offset, bytes, signal) => caller.call('write', { handle, offset, bytes }, { signal }),
+    write(offset, bytes, signal) {
+      // A view would be sent with all that is around it.
+      const copy = new Uint8Array(bytes)
+      return caller.call('write', { handle, offset, bytes: copy }, { signal, transfer: [copy.buffer] })
+    },
     flush: (signal) => caller.call('flush', { handle }, { signal }),
     ...(canUnmap
       ? {
@@ -43,11 +47,15 @@ export function createDevice(caller: Caller<InitiatorMethods>, opened: Opened): 
     ...(canCompareAndWrite
       ? {
           compareAndWrite: (offset: number, expected: Uint8Array, bytes: Uint8Array, signal: AbortSignal) =>
-            caller.call('compareAndWrite', { handle, offset, expected, bytes }, { signal }),
+            caller.call(
+              'compareAndWrite',
+              { handle, offset, expected: new Uint8Array(expected), bytes: new Uint8Array(bytes) },
+              { signal },
+            ),
         }
       : {}),
     writeSame: (offset, lengthBytes, block, signal) =>
-      caller.call('writeSame', { handle, offset, lengthBytes, block }, { signal }),
+      caller.call('writeSame', { handle, offset, lengthBytes, block: new Uint8Array(block) }, { signal }),
     getLbaStatus: (offset, lengthBytes, signal) =>
       caller.call('getLbaStatus', { handle, offset, lengthBytes }, { signal }),
     reset: (signal) => caller.call('reset', { handle }, { signal }),

@@ -27,24 +27,34 @@ export async function logIn<T>(
   const timeout = AbortSignal.timeout(connectMs)
   const either = AbortSignal.any([signal, timeout])
   try {
+    let way = options
     for (let turn = 0; turn <= mostRedirects; turn++) {
       const connection = await Connection.connect(portal, either)
-      const step = await negotiate(connection, options, either, onDone)
+      const step = await negotiate(connection, way, either, onDone)
       if (step.kind === 'done') return step.value
-      portal = parsePortal(step.address)
+      if (step.kind === 'redirect') portal = parsePortal(step.address)
+      else way = { ...way, chapAlgorithms: step.chapAlgorithms }
     }
-    throw new AppError('device-rejected', `The target sent us on to another address ${mostRedirects + 1} times`)
+    throw new AppError(
+      'device-rejected',
+      `The target sent us on to another address ${mostRedirects + 1} times`,
+    )
   } catch (error) {
     signal.throwIfAborted()
     if (timeout.aborted)
-      throw new AppError('timeout', `The portal ${formatPortal(portal)} did not log us in within ${connectMs} ms`, {
-        cause: error,
-      })
+      throw new AppError(
+        'timeout',
+        `The portal ${formatPortal(portal)} did not log us in within ${connectMs} ms`,
+        {
+          cause: error,
+        },
+      )
     throw error
   }
 }
 
-type End<T> = { readonly kind: 'done'; readonly value: T } | { readonly kind: 'redirect'; readonly address: string }
+type End<T> =
+  { readonly kind: 'done'; readonly value: T } | Extract<InitiatorLoginStep, { kind: 'redirect' | 'again' }>
 
 async function negotiate<T>(
   connection: Connection,
@@ -53,7 +63,7 @@ async function negotiate<T>(
   onDone: (connection: Connection, result: LoggedIn) => T,
 ): Promise<End<T>> {
   const { promise, resolve, reject } = Promise.withResolvers<End<T>>()
-  const { initiatorName, isid, targetName, credentials, targetCredentials } = options
+  const { initiatorName, isid, targetName, credentials, targetCredentials, chapAlgorithms } = options
   const onAbort = (): void => connection.close(toAppError(signal.reason))
   try {
     const login = new InitiatorLogin({
@@ -65,16 +75,17 @@ async function negotiate<T>(
       ...(targetName === undefined ? {} : { targetName }),
       ...(credentials === undefined ? {} : { credentials }),
       ...(targetCredentials === undefined ? {} : { targetCredentials }),
+      ...(chapAlgorithms === undefined ? {} : { chapAlgorithms }),
     })
     const go = (step: InitiatorLoginStep): void => {
       if (step.kind === 'send') {
         connection.writer.begin(step.header)
         connection.writer.end(step.data)
-      } else if (step.kind === 'redirect') {
-        resolve(step)
-        connection.close(new AppError('unreachable', 'The target is at another address'))
-      } else {
+      } else if (step.kind === 'done') {
         resolve({ kind: 'done', value: onDone(connection, step) })
+      } else {
+        resolve(step)
+        connection.close(new AppError('unreachable', 'The login goes on over another connection'))
       }
     }
     connection.use({

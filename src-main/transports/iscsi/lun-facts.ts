@@ -123,7 +123,11 @@ export async function readSupportedPages(commander: Commander, signal?: AbortSig
 }
 
 /** Throws not-found when there is no LUN of this number, not-supported when it is no disk. */
-export async function readFacts(commander: Commander, object: string, signal?: AbortSignal): Promise<LunFacts> {
+export async function readFacts(
+  commander: Commander,
+  object: string,
+  signal?: AbortSignal,
+): Promise<LunFacts> {
   const inquiry = await readInquiry(commander, signal)
   if (inquiry.qualifier !== 0)
     throw new AppError('not-found', 'There is no such LUN at the target, or this initiator may not see it', {
@@ -163,7 +167,10 @@ async function readWriteProtection(commander: Commander, signal?: AbortSignal): 
 function usableCapacity(capacity: Capacity, object: string): Capacity {
   const { blocks, blockBytes } = capacity
   const isUsable =
-    blockBytes >= 512 && blockBytes <= 65_536 && (blockBytes & (blockBytes - 1)) === 0 && Number.isSafeInteger(blocks * blockBytes)
+    blockBytes >= 512 &&
+    blockBytes <= 65_536 &&
+    (blockBytes & (blockBytes - 1)) === 0 &&
+    Number.isSafeInteger(blocks * blockBytes)
   if (isUsable) return capacity
   throw new AppError('not-supported', 'The LUN has a size or block length that we do not handle', {
     object,

@@ -9,7 +9,15 @@ import type { Sense } from '#main/protocols/scsi/sense.ts'
 import { scsiStatus } from '#main/protocols/scsi/status.ts'
 import { requireBlocks } from '../block/block-range.ts'
 import { Commander } from './commander.ts'
-import { isUnsupported, query, readCapacity, readFacts, readIdentity, readInquiry, readSupportedPages } from './lun-facts.ts'
+import {
+  isUnsupported,
+  query,
+  readCapacity,
+  readFacts,
+  readIdentity,
+  readInquiry,
+  readSupportedPages,
+} from './lun-facts.ts'
 import type { LunFacts } from './lun-facts.ts'
 import { Nexus } from './nexus.ts'
 import type { NexusOptions } from './nexus.ts'
@@ -51,7 +59,12 @@ export class Lun {
     const session = await Session.open(options, signal)
     const object = options.name ?? `LUN ${options.lun} of ${options.targetName}`
     try {
-      return new Lun(options, object, session, await readFacts(direct(session, options.lun, object), object, signal))
+      return new Lun(
+        options,
+        object,
+        session,
+        await readFacts(direct(session, options.lun, object), object, signal),
+      )
     } catch (error) {
       await session.close()
       throw error
@@ -127,15 +140,20 @@ export class Lun {
       // A device without the command has no cache that it would need it for.
       if (!isUnsupported(error)) throw error
     }
-    const isCertain = !this.#hasUnflushed || (this.#nexus.losses === this.#safeLosses && losses === this.#safeLosses)
+    const isCertain =
+      !this.#hasUnflushed || (this.#nexus.losses === this.#safeLosses && losses === this.#safeLosses)
     this.#hasUnflushed = false
     this.#safeLosses = this.#nexus.losses
     if (!isCertain)
-      throw new AppError('unreachable', 'The session was lost after something was written that was not flushed yet', {
-        object: this.name,
-        effect: 'unknown',
-        advice: 'Write again what was written since the last flush: the array may have lost it.',
-      })
+      throw new AppError(
+        'unreachable',
+        'The session was lost after something was written that was not flushed yet',
+        {
+          object: this.name,
+          effect: 'unknown',
+          advice: 'Write again what was written since the last flush: the array may have lost it.',
+        },
+      )
   }
 
   async unmap(offset: number, lengthBytes: number, signal?: AbortSignal): Promise<void> {
@@ -151,7 +169,10 @@ export class Lun {
         await this.#commander.run({ what: 'unmap', cdb, out, changes: true }, signal)
       } else {
         const cdb = encodeCdb({ kind: 'write-same', length: 16, lba, blocks, unmap: true })
-        await this.#commander.run({ what: 'unmap', cdb, out: Buffer.alloc(this.blockBytes), changes: true }, signal)
+        await this.#commander.run(
+          { what: 'unmap', cdb, out: Buffer.alloc(this.blockBytes), changes: true },
+          signal,
+        )
       }
     }
   }
@@ -160,7 +181,9 @@ export class Lun {
   async writeSame(offset: number, lengthBytes: number, block: Buffer, signal?: AbortSignal): Promise<void> {
     this.requireWritable(offset, lengthBytes)
     if (block.length !== this.blockBytes)
-      throw new AppError('bad-request', `The block has ${block.length} bytes, not ${this.blockBytes}`, { object: this.name })
+      throw new AppError('bad-request', `The block has ${block.length} bytes, not ${this.blockBytes}`, {
+        object: this.name,
+      })
     this.#hasUnflushed = true
     const { maxWriteSameBlocks } = this.facts.limits
     const ours = largestWriteSameBytes / this.blockBytes
@@ -176,9 +199,11 @@ export class Lun {
     this.requireRange(offset, lengthBytes)
     const end = (offset + lengthBytes) / this.blockBytes
     const found: LbaStatus[] = []
-    for (let lba = offset / this.blockBytes; lba < end; ) {
+    for (let lba = offset / this.blockBytes; lba < end;) {
       const cdb = encodeCdb({ kind: 'get-lba-status', lba, allocationLength: lbaStatusBytes })
-      const extents = decodeLbaStatus(await query(this.#commander, 'get LBA status', cdb, lbaStatusBytes, signal))
+      const extents = decodeLbaStatus(
+        await query(this.#commander, 'get LBA status', cdb, lbaStatusBytes, signal),
+      )
       let next = lba
       for (const extent of extents) {
         const extentEnd = extent.lba + extent.blocks
@@ -188,25 +213,38 @@ export class Lun {
         next = stop
       }
       if (next === lba)
-        throw new AppError('device-rejected', 'The device told nothing of the blocks that it was asked about', {
-          object: this.name,
-          facts: { lba: String(lba) },
-        })
+        throw new AppError(
+          'device-rejected',
+          'The device told nothing of the blocks that it was asked about',
+          {
+            object: this.name,
+            facts: { lba: String(lba) },
+          },
+        )
       lba = next
     }
     return found
   }
 
   /** false: the LUN does not hold `expected` there, and was not changed. At most as much as the device does in one step. */
-  async compareAndWrite(offset: number, expected: Buffer, bytes: Buffer, signal?: AbortSignal): Promise<boolean> {
+  async compareAndWrite(
+    offset: number,
+    expected: Buffer,
+    bytes: Buffer,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
     this.requireWritable(offset, bytes.length)
     const blocks = bytes.length / this.blockBytes
     const most = this.facts.limits.maxCompareAndWriteBlocks
     if (most === 0) throw this.#unsupported('COMPARE AND WRITE')
     if (expected.length !== bytes.length || blocks < 1 || blocks > most)
-      throw new AppError('bad-request', `Compare and write takes 1 to ${most} blocks, twice the same number`, {
-        object: this.name,
-      })
+      throw new AppError(
+        'bad-request',
+        `Compare and write takes 1 to ${most} blocks, twice the same number`,
+        {
+          object: this.name,
+        },
+      )
     this.#hasUnflushed = true
     const cdb = encodeCdb({ kind: 'compare-and-write', lba: offset / this.blockBytes, blocks })
     const { status } = await this.#commander.run(
@@ -254,7 +292,8 @@ export class Lun {
     const parts: Promise<void>[] = []
     for (let at = 0; at < bytes.length; at += this.#transferBytes)
       parts.push(work(bytes.subarray(at, at + this.#transferBytes), at))
-    for (const result of await Promise.allSettled(parts)) if (result.status === 'rejected') throw result.reason
+    for (const result of await Promise.allSettled(parts))
+      if (result.status === 'rejected') throw result.reason
   }
 
   *#extents(offset: number, lengthBytes: number, most: number): Generator<{ lba: number; blocks: number }> {
@@ -274,7 +313,11 @@ export class Lun {
     const commander = direct(session, this.#number, this.name)
     const inquiry = await readInquiry(commander, signal)
     if (inquiry.qualifier !== 0) throw this.#markStale('The LUN is not there any more')
-    const { serial, names } = await readIdentity(commander, await readSupportedPages(commander, signal), signal)
+    const { serial, names } = await readIdentity(
+      commander,
+      await readSupportedPages(commander, signal),
+      signal,
+    )
     const { facts } = this
     if (serial !== facts.serial || names.join() !== facts.names.join())
       throw this.#markStale('Another LUN has taken the place of this one', {
@@ -310,7 +353,8 @@ export class Lun {
 
   requireWritable(offset: number, lengthBytes: number): void {
     this.requireRange(offset, lengthBytes)
-    if (this.isReadOnly) throw new AppError('bad-request', 'The LUN is open for reading only', { object: this.name })
+    if (this.isReadOnly)
+      throw new AppError('bad-request', 'The LUN is open for reading only', { object: this.name })
   }
 
   #unsupported(command: string): AppError {

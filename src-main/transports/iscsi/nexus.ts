@@ -27,7 +27,11 @@ export class Nexus {
   #reconnecting: Promise<Session> | undefined
   #losses = 0
 
-  constructor(options: NexusOptions, session: Session, verify: (session: Session, signal: AbortSignal) => Promise<void>) {
+  constructor(
+    options: NexusOptions,
+    session: Session,
+    verify: (session: Session, signal: AbortSignal) => Promise<void>,
+  ) {
     this.#options = options
     this.#verify = verify
     this.#adopt(session)
@@ -88,7 +92,8 @@ export class Nexus {
           return await this.#openOnce(signal)
         } catch (error) {
           const appError = toAppError(error)
-          if (signal.aborted || final.has(appError.code) || performance.now() + pauseMs > until) throw appError
+          if (signal.aborted || final.has(appError.code) || performance.now() + pauseMs > until)
+            throw appError
         }
         await pause(pauseMs, undefined, { signal })
       }

@@ -14,7 +14,12 @@ export function readSense(bytes: Uint8Array): Sense {
 }
 
 const texts: readonly (readonly [Sense, ErrorCode, string, string?])[] = [
-  [senses.lbaOutOfRange, 'device-rejected', 'The blocks are behind the end of the LUN', 'Open the LUN again: its size may have changed.'],
+  [
+    senses.lbaOutOfRange,
+    'device-rejected',
+    'The blocks are behind the end of the LUN',
+    'Open the LUN again: its size may have changed.',
+  ],
   [senses.invalidOpcode, 'not-supported', 'The device does not know this command'],
   [senses.invalidFieldInCdb, 'not-supported', 'The device does not know this form of the command'],
   [
@@ -40,7 +45,10 @@ export function senseError(sense: Sense, what: string, changes: boolean): AppErr
         advice: 'Map it for writing on the array.',
       })
     case senseKey.notReady:
-      return new AppError('busy', 'The LUN is not ready', { facts, advice: 'See on the array what it is doing, then try again.' })
+      return new AppError('busy', 'The LUN is not ready', {
+        facts,
+        advice: 'See on the array what it is doing, then try again.',
+      })
     case senseKey.illegalRequest:
       return new AppError('device-rejected', `The device refused the command (${what})`, { facts })
     default:
@@ -62,7 +70,10 @@ export function statusError(status: number, what: string, changes: boolean): App
       })
     case scsiStatus.busy:
     case scsiStatus.taskSetFull:
-      return new AppError('busy', 'The device is busy', { facts, advice: 'Try again when it has less to do.' })
+      return new AppError('busy', 'The device is busy', {
+        facts,
+        advice: 'Try again when it has less to do.',
+      })
     default:
       return new AppError('device-rejected', `The device did not carry out the command (${what})`, {
         facts,

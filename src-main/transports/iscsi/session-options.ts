@@ -1,4 +1,4 @@
-import type { ChapCredentials } from '#main/protocols/iscsi/chap.ts'
+import type { ChapAlgorithm, ChapCredentials } from '#main/protocols/iscsi/chap.ts'
 import type { OperationalWishes } from '#main/protocols/iscsi/parameters.ts'
 import type { Portal } from './portal.ts'
 
@@ -29,6 +29,8 @@ export interface SessionOptions {
   readonly isid: Uint8Array
   readonly credentials?: ChapCredentials
   readonly targetCredentials?: ChapCredentials
+  /** Default: all that are known. */
+  readonly chapAlgorithms?: readonly ChapAlgorithm[]
   readonly wishes?: Partial<OperationalWishes>
   readonly timing?: Partial<SessionTiming>
   /** Most commands under way at a time, below the target's own limit. */

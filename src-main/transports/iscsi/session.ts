@@ -69,6 +69,7 @@ export class Session implements ConnectionUser {
   #isPinged = false
   /** The target wants us to leave: nothing new is sent, by this time we go. */
   #leaveBy: number | undefined
+  #isLeaving = false
   #closeListeners: ((error: AppError) => void)[] = []
 
   /** Errors as {@link logIn}. */
@@ -151,7 +152,11 @@ export class Session implements ConnectionUser {
         }
         for (const task of this.#tasks.all())
           if (Buffer.compare(task.lun, lun) === 0)
-            this.#finish(task, 'aborted', new AppError('cancelled', 'The LUN was reset', { effect: 'unknown' }))
+            this.#finish(
+              task,
+              'aborted',
+              new AppError('cancelled', 'The LUN was reset', { effect: 'unknown' }),
+            )
         resolve()
       }
       this.#manage(taskFunction.logicalUnitReset, { lun }, onAnswer, reject)
@@ -226,9 +231,15 @@ export class Session implements ConnectionUser {
     const { into } = task
     const start = header.readUInt32BE(offset + at.bufferOffset)
     // DataPDUInOrder and DataSequenceInOrder are agreed on: what is not next was lost or is not ours.
-    if (start !== task.received) throw malformed('BufferOffset of Data-In', at.bufferOffset, hex(task.received), start)
+    if (start !== task.received)
+      throw malformed('BufferOffset of Data-In', at.bufferOffset, hex(task.received), start)
     if (into === undefined || start + dataBytes > into.length)
-      throw malformed('Data-In', at.bufferOffset, `at most ${task.into?.length ?? 0} bytes`, start + dataBytes)
+      throw malformed(
+        'Data-In',
+        at.bufferOffset,
+        `at most ${task.into?.length ?? 0} bytes`,
+        start + dataBytes,
+      )
     const { reader } = this.#connection
     reader.into = into
     reader.intoOffset = start
@@ -316,12 +327,18 @@ export class Session implements ConnectionUser {
     const r2tSn = header.readUInt32BE(offset + at.dataSn)
     if (out === undefined) throw malformed('R2T', 0, 'a command that writes', 'another')
     if (r2tSn !== task.nextR2tSn) throw malformed('R2TSN', at.dataSn, hex(task.nextR2tSn), hex(r2tSn))
-    if (start !== task.sentBytes) throw malformed('BufferOffset of R2T', at.bufferOffset, hex(task.sentBytes), hex(start))
+    if (start !== task.sentBytes)
+      throw malformed('BufferOffset of R2T', at.bufferOffset, hex(task.sentBytes), hex(start))
     const limit = Math.min(out.length - start, this.parameters.maxBurstLength)
     if (lengthBytes === 0 || lengthBytes > limit)
       throw malformed('DesiredDataTransferLength', at.desiredDataTransferLength, `1 to ${limit}`, lengthBytes)
     task.nextR2tSn++
-    this.#dataOut.answer(task, header.readUInt32BE(offset + at.targetTransferTag), lengthBytes, this.#expStatSn)
+    this.#dataOut.answer(
+      task,
+      header.readUInt32BE(offset + at.targetTransferTag),
+      lengthBytes,
+      this.#expStatSn,
+    )
   }
 
   #takeOther(header: Buffer, data: Buffer): void {
@@ -354,7 +371,8 @@ export class Session implements ConnectionUser {
       this.#takeStatSn(header, 0)
       this.#answered(header, data)
     } else if (nop.targetTransferTag !== reservedTag) {
-      if (this.#connection.backlogBytes > backlogMaxBytes) throw unreachable('The target does not read what we send')
+      if (this.#connection.backlogBytes > backlogMaxBytes)
+        throw unreachable('The target does not read what we send')
       this.#sendNop(reservedTag, nop.targetTransferTag, nop.lun)
     }
   }
@@ -375,7 +393,8 @@ export class Session implements ConnectionUser {
     const tag = data.readUInt32BE(at.initiatorTaskTag)
     const task = this.#tasks.find(tag)
     const kind = kindOf(data)
-    if (task !== undefined && (kind === 'scsiCommand' || kind === 'dataOut')) this.#finish(task, 'lost', error)
+    if (task !== undefined && (kind === 'scsiCommand' || kind === 'dataOut'))
+      this.#finish(task, 'lost', error)
     const request = this.#requests.get(tag)
     this.#requests.delete(tag)
     request?.onEnd(error)
@@ -412,7 +431,7 @@ export class Session implements ConnectionUser {
   }
 
   #pump(): void {
-    if (this.#leaveBy !== undefined && this.#tasks.count === 0) this.#leave()
+    if (this.#leaveBy !== undefined && !this.#isLeaving && this.#tasks.count === 0) this.#leave()
     if (this.#queue.length === 0) return
     let sent = 0
     for (; sent < this.#queue.length && this.#maySend(); sent++) {
@@ -431,12 +450,9 @@ export class Session implements ConnectionUser {
   }
 
   #leave(): void {
-    this.#leaveBy = Number.POSITIVE_INFINITY
-    const isLeaving = unreachable('The target asked for a logout')
-    this.#logOut().then(
-      () => this.#fail(isLeaving),
-      () => this.#fail(isLeaving),
-    )
+    this.#isLeaving = true
+    const leave = (): void => this.#fail(unreachable('The target asked for a logout'))
+    this.#logOut().then(leave, leave)
   }
 
   #put(header: Uint8Array, data?: Buffer): void {
@@ -552,7 +568,8 @@ export class Session implements ConnectionUser {
     if (this.#quietMs >= keepAliveMs + deadMs)
       this.#fail(unreachable('The target does not answer any more', 'none', 'timeout'))
     for (const request of this.#requests.values())
-      if (request.deadline < this.#now) this.#fail(unreachable('The target left a request unanswered', 'none', 'timeout'))
+      if (request.deadline < this.#now)
+        this.#fail(unreachable('The target left a request unanswered', 'none', 'timeout'))
     if (this.#leaveBy !== undefined && this.#leaveBy < this.#now)
       this.#fail(unreachable('The target asked for a logout'))
     this.#checkDeadlines()

@@ -44,8 +44,27 @@ export function createMethods() {
       const lun = await Lun.open(options, signal)
       const handle = nextHandle++
       luns.set(handle, lun)
-      const { name, facts, blockBytes, sizeBytes, isReadOnly, canUnmap, canCompareAndWrite, hasExtendedCopy } = lun
-      return { handle, name, facts, blockBytes, sizeBytes, isReadOnly, canUnmap, canCompareAndWrite, hasExtendedCopy }
+      const {
+        name,
+        facts,
+        blockBytes,
+        sizeBytes,
+        isReadOnly,
+        canUnmap,
+        canCompareAndWrite,
+        hasExtendedCopy,
+      } = lun
+      return {
+        handle,
+        name,
+        facts,
+        blockBytes,
+        sizeBytes,
+        isReadOnly,
+        canUnmap,
+        canCompareAndWrite,
+        hasExtendedCopy,
+      }
     },
     async close(input: OfLun) {
       const lun = luns.get(input.handle)
@@ -65,7 +84,8 @@ export function createMethods() {
       await lun.readInto(input.offset, bytes, signal)
       return bytes
     },
-    write: async (input: Data, { signal }: CallContext) => get(input).write(input.offset, bufferOf(input.bytes), signal),
+    write: async (input: Data, { signal }: CallContext) =>
+      get(input).write(input.offset, bufferOf(input.bytes), signal),
     flush: async (input: OfLun, { signal }: CallContext) => get(input).flush(signal),
     unmap: async (input: Region, { signal }: CallContext) =>
       get(input).unmap(input.offset, input.lengthBytes, signal),
@@ -99,7 +119,10 @@ export function createMethods() {
     ) {
       const lun = get(input)
       lun.requireWritable(input.offset, input.content.sizeBytes)
-      return writeContent(bulkDisk(lun), input.offset, input.content, { ...context, isZeroed: input.isZeroed })
+      return writeContent(bulkDisk(lun), input.offset, input.content, {
+        ...context,
+        isZeroed: input.isZeroed,
+      })
     },
     hash: async (input: Region, context: CallContext) =>
       hashRegion(bulkDisk(get(input)), input.offset, input.lengthBytes, context),

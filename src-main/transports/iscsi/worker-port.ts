@@ -33,7 +33,9 @@ const progressEveryMs = 100
 
 /** Bytes that an answer consists of are handed over, not copied. */
 const transferOf = (value: unknown): ArrayBuffer[] =>
-  value instanceof Uint8Array && value.buffer instanceof ArrayBuffer && value.byteLength === value.buffer.byteLength
+  value instanceof Uint8Array &&
+  value.buffer instanceof ArrayBuffer &&
+  value.byteLength === value.buffer.byteLength
     ? [value.buffer]
     : []
 
@@ -90,7 +92,12 @@ export interface Caller<M extends Methods> {
   call<Name extends keyof M & string>(
     method: Name,
     input: InputOf<M[Name]>,
-    options?: { readonly signal?: AbortSignal; readonly report?: ((progress: Progress) => void) | undefined },
+    options?: {
+      readonly signal?: AbortSignal
+      readonly report?: ((progress: Progress) => void) | undefined
+      /** Parts of the input that are handed over, not copied. */
+      readonly transfer?: readonly ArrayBuffer[]
+    },
   ): Promise<OutputOf<M[Name]>>
   /** All that is under way and all that is called later ends with this error. */
   end(error: AppError): void
@@ -114,7 +121,7 @@ export function createCaller<M extends Methods>(port: Port, onBusy: (isBusy: boo
     else settle(message.id)?.resolve(message.value)
   })
   return {
-    async call(method, input, { signal, report } = {}) {
+    async call(method, input, { signal, report, transfer = [] } = {}) {
       if (ended !== undefined) throw ended
       if (signal?.aborted === true) throw toAppError(signal.reason)
       const id = nextId++
@@ -125,14 +132,14 @@ export function createCaller<M extends Methods>(port: Port, onBusy: (isBusy: boo
       const onAbort = (): void => port.postMessage({ id, cancels: true } satisfies CallMessage)
       signal?.addEventListener('abort', onAbort, { once: true })
       try {
-        port.postMessage({ id, method, input } satisfies CallMessage)
+        port.postMessage({ id, method, input } satisfies CallMessage, transfer)
         return (await promise) as OutputOf<M[typeof method]>
       } finally {
         signal?.removeEventListener('abort', onAbort)
       }
     },
     end(error) {
-      ended = error
+      ended ??= error
       for (const id of pending.keys()) settle(id)?.reject(error)
     },
   }

@@ -37,13 +37,17 @@ export async function startTgtd({ sizeBytes, settings = {} }: TgtdOptions): Prom
   const target = 'iqn.2026-11.lab.gantry:disk'
   const control = freeControlPort()
   const tgtadm = (...args: string[]): Promise<string> =>
-    exec("tgtadm", ["-C", String(control), "--lld", "iscsi", ...args]).then(({ stdout }) => stdout)
+    exec('tgtadm', ['-C', String(control), '--lld', 'iscsi', ...args]).then(({ stdout }) => stdout)
   let kill = async (): Promise<void> => undefined
 
   const start = async (): Promise<void> => {
-    const child = spawn('tgtd', ['-f', '-C', String(control), '-t', '1', '--iscsi', `portal=127.0.0.1:${port}`], {
-      stdio: 'ignore',
-    })
+    const child = spawn(
+      'tgtd',
+      ['-f', '-C', String(control), '-t', '1', '--iscsi', `portal=127.0.0.1:${port}`],
+      {
+        stdio: 'ignore',
+      },
+    )
     kill = async () => {
       if (child.exitCode !== null || child.signalCode !== null) return
       const ended = once(child, 'exit')
