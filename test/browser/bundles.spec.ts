@@ -40,15 +40,9 @@ test('the main process loads packages and bundles none of them', async () => {
 
 test('the thread of the iSCSI sessions starts from what was built', async () => {
   const worker = new Worker(join(out, 'main/iscsi-worker.cjs'))
-  worker.postMessage({
-    id: 1,
-    method: 'discover',
-    input: {
-      portal: { host: '127.0.0.1', port: 1 },
-      initiatorName: 'iqn.2026-11.test:build',
-      isid: new Uint8Array(6),
-    },
-  })
+  const portal = { host: '127.0.0.1', port: 1 }
+  const input = { portal, initiatorName: 'iqn.2026-11.test:build', isid: new Uint8Array(6) }
+  worker.postMessage({ id: 1, method: 'discover', input }, [])
   const [answer] = (await once(worker, 'message')) as unknown[]
   expect(answer).toMatchObject({ id: 1, error: { code: 'unreachable' } })
   await worker.terminate()
