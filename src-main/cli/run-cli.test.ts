@@ -35,6 +35,7 @@ describe('U9: every command', () => {
       'containers delete',
       'decommission',
       'deploy',
+      'deployments restore',
       'lun create',
       'lun destroy',
       'lun map',

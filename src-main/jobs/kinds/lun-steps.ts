@@ -112,8 +112,11 @@ export function bringOnlineSteps(context: LunSteps): Step[] {
       weight: 0.2,
       action: host.attachLun(lun),
       undo: host.detachLun(lun),
-      observe: async (signal) =>
-        (await host.findAttached(lun, signal)) === undefined ? 'absent' : 'present',
+      observe: async (signal) => {
+        const found = await host.findAttached(lun, signal)
+        if (found === undefined) return 'absent'
+        return found.partial === true ? 'partial' : 'present'
+      },
     }),
   ]
 }
