@@ -14,9 +14,9 @@ interface RestoreOptions extends OperationOptions {
 }
 
 export function registerDeploymentCommands(program: Command, makeAction: MakeAction): void {
-  const deployments = program.command('deployments').description('VMs that were made from containers')
+  const group = program.command('deployments').description('VMs that were made from containers')
 
-  deployments
+  group
     .command('list')
     .description('the deployments')
     .addHelpText('after', '\nExample:\n  gantry deployments list --json')
@@ -27,7 +27,7 @@ export function registerDeploymentCommands(program: Command, makeAction: MakeAct
       }),
     )
 
-  addPlanOption(deployments.command('restore'))
+  addPlanOption(group.command('restore'))
     .argument('[name...]', 'deployments; default: all of the host')
     .description(
       'after a restart of a host: attach, mount, register and start again what its deployments lack',
