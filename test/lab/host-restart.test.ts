@@ -69,13 +69,13 @@ describeLab('deployments of a host that was restarted', () => {
 
     const before = await observeDevices(lab, devices)
     const all = {
-      'Bring up-1 up again on host host': ['attach', 'mount', 'start'],
-      'Bring up-2 up again on host host': ['attach', 'mount', 'define', 'start'],
-      'Bring up-3 up again on host host': ['attach', 'mount', 'start'],
+      'Bring up-1 up again on host host': ['attach', 'start'],
+      'Bring up-2 up again on host host': ['attach', 'define', 'start'],
+      'Bring up-3 up again on host host': ['attach', 'start'],
     }
     expect(await planOf(restore)).toEqual(all)
     expect(await planOf(['deployments', 'restore', 'up-3', '--start', 'none'])).toEqual({
-      'Bring up-3 up again on host host': ['attach', 'mount'],
+      'Bring up-3 up again on host host': ['attach'],
     })
     expect(diffDevices(before, await observeDevices(lab, devices)), 'a plan changes nothing').toEqual([])
 

@@ -1,19 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, onTestFailed, test } from 'vitest'
 import { describeLab, theLab } from '../lab/describe-lab.ts'
 import { CrashBench } from './crash-bench.ts'
-import { applyPoints } from './kinds.ts'
+import { applyPoints, undoPoints } from './kinds.ts'
 
-const steps = ['attach', 'mount', 'define', 'start']
+const steps = ['attach', 'define', 'start']
 const virsh = 'virsh -q -c qemu:///system'
-/** A recovery meets the later of two points: each life of a job has one crash of its own and one of its recovery. */
-const inPairs = (points: readonly string[], distance: number): (readonly [string, string])[] =>
-  points.flatMap((point, index) =>
-    Math.floor(index / distance) % 2 === 0 ? [[point, points[index + distance] ?? '']] : [],
-  )
-const applying = steps.flatMap((step) => applyPoints.map((point) => `restore/${step}/${point}`))
-const undoing = steps
-  .toReversed()
-  .flatMap((step) => ['before-undo', 'after-undo'].map((point) => `restore/${step}/${point}`))
+/** The job dies in its first step, its recovery in the next, and so on. */
+const applying = applyPoints.map((point) => steps.map((step) => `restore/${step}/${point}`))
+const undoing = undoPoints.map((point) => steps.toReversed().map((step) => `restore/${step}/${point}`))
 
 /** Crashes of the console around a loss of power of the host. */
 describeLab('crash matrix of a restarted host', () => {
@@ -49,24 +43,22 @@ describeLab('crash matrix of a restarted host', () => {
     expect(await bench.changes(deployed)).toEqual(deployed)
   })
 
-  describe('a restoring that is killed, and killed again in its recovery, is finished', () => {
-    test.each(inPairs(applying, applyPoints.length))('%s, then %s', async (first, second) => {
-      await restartHost()
-      await bench.killAt(restore, first)
-      await bench.killAt(['jobs', 'recover'], second)
-      expect(await bench.recover()).toEqual([{ kind: 'restore', state: 'done' }])
-      expect(await bench.changes(deployed)).toEqual(deployed)
-    })
+  async function dieAt([first = '', ...later]: readonly string[], failing?: string): Promise<void> {
+    await restartHost()
+    await bench.killAt(restore, first, failing)
+    for (const point of later) await bench.killAt(['jobs', 'recover'], point)
+  }
+
+  test.each(applying)('a restoring that is killed is finished: %s, then %s, then %s', async (...points) => {
+    await dieAt(points)
+    expect(await bench.recover()).toEqual([{ kind: 'restore', state: 'done' }])
+    expect(await bench.changes(deployed)).toEqual(deployed)
   })
 
-  describe('an undo that is killed, and killed again in its recovery, is finished', () => {
-    test.each(inPairs(undoing, 2))('%s, then %s', async (first, second) => {
-      await restartHost()
-      await bench.killAt(restore, first, 'restore/start')
-      await bench.killAt(['jobs', 'recover'], second)
-      expect(await bench.recover()).toEqual([{ kind: 'restore', state: 'undone' }])
-      expect((await bench.planOf(restore)).map(({ id }) => id)).toEqual(steps)
-    })
+  test.each(undoing)('an undo that is killed is finished: %s, then %s, then %s', async (...points) => {
+    await dieAt(points, 'restore/start')
+    expect(await bench.recover()).toEqual([{ kind: 'restore', state: 'undone' }])
+    expect((await bench.planOf(restore)).map(({ id }) => id)).toEqual(steps)
   })
 
   test('a host that restarts under a deployment: what is left of the LUN is cleared, whatever is killed, and it is finished', async () => {

@@ -4,7 +4,7 @@ import type { Devices } from '#main/drivers/devices.ts'
 import type { ReadySign, VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
-import { bringOnlineSteps, copyObjectStep, hostTarget, mountStep } from './lun-steps.ts'
+import { attachMountedStep, copyObjectStep, hostTarget, mappedLunStep } from './lun-steps.ts'
 import type { InventoryRecords } from './records.ts'
 import { defineStep, startStep } from './vm-steps.ts'
 
@@ -65,7 +65,7 @@ function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPl
       ),
     )
   steps.push(
-    ...bringOnlineSteps({
+    mappedLunStep({
       array,
       host,
       records,
@@ -74,7 +74,7 @@ function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPl
       osType: plan.osType,
       initiator: plan.initiator,
     }),
-    mountStep(host, plan.lun, { fileSystem: plan.fileSystem }),
+    attachMountedStep({ host, lun: plan.lun }, { fileSystem: plan.fileSystem }),
     defineStep(host, plan.vm),
   )
   if (plan.start) steps.push(startStep(host, plan.vm))

@@ -3,14 +3,14 @@ import type { FileSystemType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
-import { deviceStep } from './device-step.ts'
-import { hostTarget, mountStep } from './lun-steps.ts'
+import { attachMountedStep, mountStep } from './lun-steps.ts'
 import { defineStep, startStep } from './vm-steps.ts'
 
 /** What a deployment lacked when the host was asked: only that is brought back, and only that is undone. */
 export interface RestorePlan {
   deployment: Deployment
   fileSystem: FileSystemType
+  /** Its device and with it the file system, or the file system alone. */
   attach: boolean
   mount: boolean
   /** Its registration, when that is lost. */
@@ -38,22 +38,9 @@ function restoreSteps(devices: Devices, plan: RestorePlan): Step[] {
   const { lun } = deployment
   const host = devices.host(deployment.host)
   const steps: Step[] = []
-  if (plan.attach)
-    steps.push(
-      deviceStep({
-        id: 'attach',
-        title: `Bring LUN ${lun.name} online`,
-        target: hostTarget(host),
-        weight: 0.2,
-        action: host.attachLun(lun),
-        undo: host.detachLun(lun),
-        observe: async (signal) => {
-          const found = await host.findAttached(lun, signal)
-          return found === undefined || found.partial === true ? 'absent' : 'present'
-        },
-      }),
-    )
-  if (plan.mount) steps.push(mountStep(host, lun, { fileSystem: plan.fileSystem }))
+  const options = { fileSystem: plan.fileSystem }
+  if (plan.attach) steps.push(attachMountedStep({ host, lun }, options))
+  else if (plan.mount) steps.push(mountStep(host, lun, options))
   if (plan.define !== undefined) steps.push(defineStep(host, plan.define))
   if (plan.start) steps.push(startStep(host, deployment.vm))
   return steps

@@ -13,7 +13,8 @@ export const userSpaceIdentity: ShellScript = sh`verify_user_space() {
   command -v iscsi-inq >/dev/null || fail ${exit.toolMissing} 'iscsi-inq is not installed (package libiscsi-bin)'
   answer=$(timeout 20 iscsi-inq -i "$initiator" --evpd=1 --pagecode=128 "iscsi://$portal/$target/$lun" 2>&1) ||
     fail ${exit.loginFailed} "$initiator at $portal: $answer"
-  seen=$(printf '%s' "$answer" | sed -n 's/^Unit Serial Number:\\[ *\\(.*[^ ]\\) *]$/\\1/p')
+  seen=\${answer#*'Unit Serial Number:['} seen=\${seen%%]*}
+  seen=\${seen#"\${seen%%[! ]*}"} seen=\${seen%"\${seen##*[! ]}"} # padded with blanks
   [ "$seen" = "$serial" ] || fail ${exit.otherLun} "serial number $seen instead of $serial"
 }`
 
@@ -46,7 +47,9 @@ attach_user_space() {
   wait_for 10 test -s "$dir/disk" || fail ${exit.notInTime} "nbdfuse: $(cat "$dir/log")"
   fresh=$(losetup --find --show --direct-io=on "$dir/disk")
   # losetup -d leaves partitions that partx had added: whoever used this number before may have left some
-  partx -d "$fresh" 2>/dev/null || true
+  for left_over in /sys/block/"\${fresh#/dev/}"/*/partition; do
+    [ ! -e "$left_over" ] || { partx -d "$fresh" 2>/dev/null || true; break; }
+  done
 }`
 
 /** `detach_user_space`: removes whatever there is of an attachment, in any state, and proves that it is gone. */

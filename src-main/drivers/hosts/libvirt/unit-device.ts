@@ -99,7 +99,7 @@ export const deviceUsers: ShellScript = sh`users() {
 }`
 
 /** `need_mounted`: the LUN's own file system is at its mount point, so that nothing is written beside it. */
-export const mountedUnit: ShellScript = sh`mounted_from() { findmnt -rn -M "$mnt" -o SOURCE || true; }
+export const mountedUnit: ShellScript = sh`mounted_from() { [ ! -d "$mnt" ] || findmnt -rn -M "$mnt" -o SOURCE || true; }
 need_mounted() {
   need_device
   node=$(partition 2)
