@@ -7,6 +7,7 @@ import { createJobs } from '#main/jobs/jobs.ts'
 import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
+import { restoreKind } from '#main/jobs/kinds/restore.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
 import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
@@ -72,6 +73,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
       stageKind({ devices, records, openTemplateFile }),
       deployKind(devices, records),
       decommissionKind(devices, records),
+      restoreKind(devices),
       singleStepKind(devices, records),
       unitWorkKind({
         unitDevices,

@@ -1,7 +1,6 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { InputOf, OutputOf } from '#shared/contract/index.ts'
-import { checkInput } from '#main/api/api.ts'
 import { placeOfHost, type Vm } from '#shared/domain/compute.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
@@ -112,7 +111,7 @@ Examples:
 async function addHost(tools: Tools, name: string, options: AddOptions): Promise<Outcome> {
   const config = readHost(name, options, tools.io.env)
   // before the device hears of us
-  checkInput('inventory.addHost', config)
+  tools.client.check('inventory.addHost', config)
   if (config.driver !== 'embedded')
     await ensureHostKeys(tools, config.connection, options.acceptHostKey ?? [])
   const probe = await tools.client.call('inventory.addHost', config)
