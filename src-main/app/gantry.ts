@@ -25,7 +25,9 @@ import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
 import { createDevices } from './devices.ts'
+import { consoleInitiatorName } from './initiator-name.ts'
 import { lockOwner } from './lock-owner.ts'
+import { openLun } from './open-lun.ts'
 import { inventoryRecords } from './records.ts'
 import { createUnitDevices } from './unit-devices.ts'
 import { productVersion } from './version.ts'
@@ -54,9 +56,17 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
   })
   const events = createEventHub()
-  const devices = createDevices(store, ssh)
-  const records = inventoryRecords(store)
   const unitDevices = createUnitDevices()
+  const devices = createDevices({
+    store,
+    ssh,
+    computer: {
+      dataDir,
+      initiatorName: consoleInitiatorName(dataDir),
+      openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
+    },
+  })
+  const records = inventoryRecords(store)
   const jobs = createJobs({
     journal: store.journal,
     kinds: [
