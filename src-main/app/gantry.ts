@@ -7,6 +7,7 @@ import { createJobs } from '#main/jobs/jobs.ts'
 import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
+import { restoreKind } from '#main/jobs/kinds/restore.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
 import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
@@ -47,21 +48,19 @@ export interface Gantry {
 /** Builds the core in order: store, sessions, drivers, jobs, services, api. */
 export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
   const store = openStore(join(dataDir, 'gantry.db'))
-  const ssh = createSshPool({
-    dataDir,
-    env,
-    secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
-  })
+  const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
+  const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
   const devices = createDevices(store, ssh)
   const records = inventoryRecords(store)
-  const unitDevices = createUnitDevices()
+  const unitDevices = createUnitDevices(secrets)
   const jobs = createJobs({
     journal: store.journal,
     kinds: [
       stageKind({ devices, records, openTemplateFile }),
       deployKind(devices, records),
       decommissionKind(devices, records),
+      restoreKind(devices),
       singleStepKind(devices, records),
       unitWorkKind({
         unitDevices,
@@ -106,6 +105,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     },
     async close() {
       await jobs.stop('leave')
+      await unitDevices.close()
       await ssh.close()
       store.close()
     },

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { sshConnectionSchema } from './connection.ts'
 import { instantSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
-import { lunAddressSchema, objectRefSchema, osTypeSchema } from './storage.ts'
+import { fileSystemTypeSchema, lunAddressSchema, objectRefSchema, osTypeSchema } from './storage.ts'
 
 /** For VMs that bring no configuration: `auto` (default) is KVM where it works. */
 const acceleratorSchema = z.enum(['auto', 'emulation'])
@@ -140,3 +140,19 @@ export const deploymentSchema = z.object({
   deployedAt: instantSchema,
 })
 export type Deployment = z.infer<typeof deploymentSchema>
+
+/** What is needed, beside the deployment, to bring it up again on a host that was restarted or made anew. */
+export const deploymentRecipeSchema = z.object({
+  fileSystem: fileSystemTypeSchema,
+  /** Whether it was started when it was deployed. */
+  started: z.boolean(),
+  /** The VM as it was registered; `consoleLog`: file on the host. */
+  vm: z.object({
+    name: z.string(),
+    uuid: uuidSchema,
+    configuration: vmConfigurationSchema,
+    macAddresses: z.array(z.string()),
+    consoleLog: z.string(),
+  }),
+})
+export type DeploymentRecipe = z.infer<typeof deploymentRecipeSchema>

@@ -1,7 +1,6 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { InputOf, OutputOf } from '#shared/contract/index.ts'
-import { checkInput } from '#main/api/api.ts'
 import { placeOfHost, type Vm } from '#shared/domain/compute.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import { describeChecks } from '../describe-checks.ts'
@@ -115,7 +114,7 @@ async function addHost(tools: Tools, name: string, options: AddOptions): Promise
     }),
   }
   // before the device hears of us
-  checkInput('inventory.addHost', config)
+  tools.client.check('inventory.addHost', config)
   await ensureHostKeys(tools, connection, options.acceptHostKey ?? [])
   const probe = await tools.client.call('inventory.addHost', config)
   return { value: probe, text: describeProbe(name, probe) }

@@ -19,13 +19,13 @@ export const userSpaceIdentity: ShellScript = sh`verify_user_space() {
 }`
 
 /**
- * `user_space_usable`: the device is there and answers. An array that does not answer keeps it waiting instead
+ * `attach_user_space`: `device` is the LUN's loop device, empty when there is none; afterwards the one that is there.
+ * `user_space_usable`: it is there and answers. An array that does not answer keeps it waiting instead
  * (I/O is retried), so what fails here is dead.
  */
 export const attachUserSpace: ShellScript = sh`user_space_usable() {
-  loop=$(loop_of)
-  [ -n "$loop" ] && [ "$(processes | wc -l)" -eq 2 ] &&
-    dd if="$loop" of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null
+  [ -n "$device" ] && [ "$(processes | wc -l)" -eq 2 ] &&
+    dd if="$device" of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null
 }
 attach_user_space() {
   user_space_usable && return
@@ -45,10 +45,10 @@ attach_user_space() {
   # one connection: requests stay in order behind each flush
   setsid nbdfuse -C 1 "$dir/disk" --unix "$socket" </dev/null >>"$dir/log" 2>&1 9>&- &
   wait_for 10 test -s "$dir/disk" || fail ${exit.notInTime} "nbdfuse: $(cat "$dir/log")"
-  fresh=$(losetup --find --show --direct-io=on "$dir/disk")
+  device=$(losetup --find --show --direct-io=on "$dir/disk")
   # losetup -d leaves partitions that partx had added: whoever used this number before may have left some
-  for left_over in /sys/block/"\${fresh#/dev/}"/*/partition; do
-    [ ! -e "$left_over" ] || { partx -d "$fresh" 2>/dev/null || true; break; }
+  for left_over in /sys/block/"\${device#/dev/}"/*/partition; do
+    [ ! -e "$left_over" ] || { partx -d "$device" 2>/dev/null || true; break; }
   done
 }`
 

@@ -60,8 +60,8 @@ export function createAttachments(
     const body = lines(
       initiatorNames(config),
       sh`lock
-if [ -z "$(loop_of)" ] && kernel_initiator; then attach_open_iscsi; else attach_user_space; fi
-need_device
+device=$(loop_of)
+if [ -z "$device" ] && kernel_initiator; then attach_open_iscsi; need_device; else attach_user_space; fi
 update_partitions`,
       then,
     )
