@@ -52,14 +52,11 @@ export interface Gantry {
 /** Builds the core in order: store, sessions, drivers, jobs, services, api. */
 export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
   const store = openStore(join(dataDir, 'gantry.db'))
-  const ssh = createSshPool({
-    dataDir,
-    env,
-    secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
-  })
+  const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
+  const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
-  const unitDevices = createUnitDevices()
   const initiatorName = consoleInitiatorName(dataDir)
+  const unitDevices = createUnitDevices(secrets, initiatorName)
   const devices = createDevices({
     store,
     ssh,
@@ -124,6 +121,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     },
     async close() {
       await jobs.stop('leave')
+      await unitDevices.close()
       await ssh.close()
       store.close()
     },
