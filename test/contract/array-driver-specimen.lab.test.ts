@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Action } from '#main/drivers/action.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
-import { objectPath, volumePath } from '#main/drivers/arrays/linux-storage/layout.ts'
+import { objectPath, volumePath } from '#main/drivers/arrays/layout.ts'
 import { sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import type { ArrayBench } from './array-bench.ts'

@@ -1,4 +1,4 @@
-import type { ArrayConfig, ObjectRef } from '#shared/domain/storage.ts'
+import type { LinuxStorageConfig, ObjectRef } from '#shared/domain/storage.ts'
 import { lines, raw, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import { refuseFunction, refusals } from './errors.ts'
@@ -10,7 +10,7 @@ import {
   objectPath,
   temporaryPath,
   volumePath,
-} from './layout.ts'
+} from '../layout.ts'
 import type { TargetServer } from './target-server.ts'
 
 /**
@@ -33,7 +33,7 @@ export interface StorageClient {
   probe(): ShellScript
 }
 
-export function createStorageClient(config: ArrayConfig, targets: TargetServer): StorageClient {
+export function createStorageClient(config: LinuxStorageConfig, targets: TargetServer): StorageClient {
   const enter = (volume: string): ShellScript => {
     const path = volumePath(config, volume)
     return lines(
