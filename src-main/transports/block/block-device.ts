@@ -44,8 +44,9 @@ export interface BlockDevice {
   ) => Promise<boolean>
 
   /**
-   * Bulk work, whose data never passes through the main thread. Zeros are not written where `isZeroed` says that the
-   * disk reads as zeros there. Not flushed. sha256: hex, of the whole content with its zeros.
+   * Bulk work: a session's data stay in its worker, and the main thread answers while it goes on. Zeros are not written
+   * where `isZeroed` says that the disk reads as zeros there. Not flushed. bytesWritten: without the zeros that were
+   * left out. sha256: hex, of the whole content with its zeros. stale: the content's file is not what it was.
    */
   writeContent(
     offset: number,
