@@ -1,23 +1,53 @@
+import { join } from 'node:path'
 import type { HostConfig } from '#shared/domain/compute.ts'
 import type { ArrayConfig } from '#shared/domain/storage.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import { createLinuxStorageArray } from '#main/drivers/arrays/linux-storage/driver.ts'
+import { createEmbeddedArray } from '#main/drivers/arrays/embedded/driver.ts'
+import { choosePort } from '#main/drivers/arrays/embedded/portal.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import { createLibvirtHost } from '#main/drivers/hosts/libvirt/driver.ts'
 import type { Candidates } from '#main/services/inventory.ts'
 import type { Store } from '#main/store/store.ts'
-import type { SshPool } from '#main/transports/ssh/contract.ts'
+import type { SecretProvider, SshPool } from '#main/transports/ssh/contract.ts'
+import { productVersion } from './version.ts'
 
-/** The drivers that there are, one line each. */
-const arrayDrivers = { 'linux-storage': createLinuxStorageArray }
+/** The drivers of hosts that there are, one line each. */
 const hostDrivers = { libvirt: createLibvirtHost }
 
+export interface DeviceSurroundings {
+  readonly store: Store
+  readonly ssh: SshPool
+  readonly secrets: SecretProvider
+  /** The console's data folder. */
+  readonly dataDir: string
+}
+
 /** Drivers of the configured devices, made once for each configuration. */
-export function createDevices(store: Store, ssh: SshPool): Devices & { candidates: Candidates } {
+export function createDevices({
+  store,
+  ssh,
+  secrets,
+  dataDir,
+}: DeviceSurroundings): Devices & { candidates: Candidates } {
   const candidates: Candidates = {
-    array: (config) =>
-      arrayDrivers[config.driver](config, ssh.session(`array ${config.name}`, config.connection)),
+    settleArray: async (config) => (config.driver === 'embedded' ? choosePort(config) : config),
+    array(config) {
+      switch (config.driver) {
+        case 'linux-storage':
+          return createLinuxStorageArray(config, ssh.session(`array ${config.name}`, config.connection))
+        case 'embedded':
+          return createEmbeddedArray(config, {
+            folder: join(dataDir, 'arrays', config.name),
+            productVersion,
+            getPassword: (signal) => {
+              const label = `CHAP secret of array ${config.name}`
+              return secrets.getSecret({ label, source: config.settings.login?.password }, signal)
+            },
+          })
+      }
+    },
     host: (config) =>
       hostDrivers[config.driver](config, ssh.session(`host ${config.name}`, config.connection)),
   }

@@ -41,13 +41,10 @@ export interface Gantry {
 /** Builds the core in order: store, sessions, drivers, jobs, services, api. */
 export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
   const store = openStore(join(dataDir, 'gantry.db'))
-  const ssh = createSshPool({
-    dataDir,
-    env,
-    secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
-  })
+  const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
+  const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
-  const devices = createDevices(store, ssh)
+  const devices = createDevices({ store, ssh, secrets, dataDir })
   const records = inventoryRecords(store)
   const jobs = createJobs({
     journal: store.journal,

@@ -20,13 +20,14 @@ export interface SshOptions {
   readonly acceptHostKey?: string[]
 }
 
-/** The options of every command that records how a device is reached. */
-export const addSshOptions = (command: Command): Command =>
-  command
-    .requiredOption(
-      '--ssh <address>',
-      'how it is reached: [user@]host[:port], or an alias of the SSH configuration',
-    )
+const addressHelp = 'how it is reached: [user@]host[:port], or an alias of the SSH configuration'
+
+/** The options of every command that records how a device is reached; `when` says when --ssh is needed, if not always. */
+export const addSshOptions = (command: Command, when?: string): Command =>
+  (when === undefined
+    ? command.requiredOption('--ssh <address>', addressHelp)
+    : command.option('--ssh <address>', `${when}: ${addressHelp}`)
+  )
     .option('--identity <file>', 'private key file; may be given several times', repeatedFile)
     .option('--no-agent', 'do not use the SSH agent')
     .option(

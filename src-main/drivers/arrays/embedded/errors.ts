@@ -57,7 +57,10 @@ export const codeOf = (error: unknown): string | undefined =>
 
 /** Whatever a file operation threw, as an AppError about `object`. */
 export function translateError(error: unknown, object: string): AppError {
-  if (error instanceof AppError) return error
+  if (error instanceof AppError) {
+    const isRefused = error.code === 'device-rejected' && meanings[codeOf(error.cause) ?? ''] !== undefined
+    return isRefused ? translateError(error.cause, object) : error
+  }
   if (error instanceof Error && error.name === 'TimeoutError')
     return new AppError('timeout', 'It took too long', { object, effect: 'unknown', cause: error })
   const meaning = meanings[codeOf(error) ?? '']

@@ -2,6 +2,7 @@ import { chmod, constants, copyFile, open, readdir, stat, truncate, writeFile } 
 import { join } from 'node:path'
 import type { EmbeddedConfig, ObjectFacts, ObjectRef } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
+import { openFileDevice } from '#main/transports/block/file-device.ts'
 import type { RunContext } from '../../action.ts'
 import type { CopyObject, CreateObject } from '../contract.ts'
 import {
@@ -12,7 +13,6 @@ import {
   parseObjectPath,
   volumePath,
 } from '../layout.ts'
-import { copyWholeFile, hashFile } from './bulk.ts'
 import { translateError, volumeGone } from './errors.ts'
 import { publish, readMark, statOf } from './publish.ts'
 
@@ -136,6 +136,36 @@ export function createObjectFiles(config: EmbeddedConfig): ObjectFiles {
       inVolume(ref.volume, describeObject(config, ref), context.signal, () =>
         hashFile(pathOf(ref), context),
       ),
+  }
+}
+
+/** SHA-256 (hex) of a whole file. */
+async function hashFile(path: string, context: RunContext): Promise<string> {
+  const file = await openFileDevice(path, { readOnly: true, blockBytes: 1 })
+  try {
+    return await file.hash(0, file.sizeBytes, context)
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * A copy that shares nothing with its original; runs of zeros become holes. Throws stale when the original has
+ * changed meanwhile: such a copy would be of no point in time.
+ */
+async function copyWholeFile(from: string, to: string, context: RunContext, object: string): Promise<void> {
+  const original = await openFileDevice(from, { readOnly: true, blockBytes: 1 })
+  try {
+    const before = await stat(from, { bigint: true })
+    await original.readIntoFile(0, original.sizeBytes, to, context)
+    const after = await stat(from, { bigint: true })
+    if (after.mtimeNs !== before.mtimeNs || after.size !== before.size)
+      throw new AppError('stale', 'The original has changed while it was copied', {
+        object,
+        advice: 'Take it out of use first, then try again.',
+      })
+  } finally {
+    await original.close()
   }
 }
 
