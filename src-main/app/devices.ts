@@ -43,7 +43,10 @@ export function createDevices({
             productVersion,
             getPassword: (signal) => {
               const label = `CHAP secret of array ${config.name}`
-              return secrets.getSecret({ label, source: config.settings.login?.password }, signal)
+              return secrets.getSecret(
+                { purpose: 'password', label, source: config.settings.login?.password },
+                signal,
+              )
             },
           })
       }

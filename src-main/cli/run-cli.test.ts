@@ -41,6 +41,10 @@ describe('U9: every command', () => {
       'lun restore',
       'lun unmap',
       'stage',
+      'unit export',
+      'unit repair',
+      'unit verify',
+      'unit write',
     ])
   })
 

@@ -3,7 +3,7 @@ import type { ContractHandlers, OutputOf } from '#shared/contract/index.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import type { Unit } from '#main/protocols/unit/unit.ts'
 import { now, type ServiceContext } from './context.ts'
-import { findUnit, readUnit } from './read-unit.ts'
+import { readUnit } from './read-unit.ts'
 
 const readTimeoutMs = 60_000
 
@@ -22,8 +22,11 @@ export function createContainers(context: ServiceContext): ContainerHandlers {
       const array = context.devices.array(name)
       const ref = { volume, kind: 'container' as const, name: container }
       const signal = AbortSignal.timeout(readTimeoutMs)
-      const { facts, unit } = await findUnit(array, ref, signal)
-      return details(facts, unit)
+      const [facts, { sizeBytes, unit }] = await Promise.all([
+        array.findObject(ref, signal),
+        readUnit(array, ref, signal),
+      ])
+      return details(facts ?? { ...ref, sizeBytes, allocatedBytes: 0 }, unit)
     },
   }
 }
@@ -65,14 +68,14 @@ async function readContainer(
   facts: ObjectFacts,
   signal: AbortSignal,
 ): Promise<Container> {
-  const unit = await readUnit(array, facts, signal)
+  const { unit } = await readUnit(array, facts, signal)
   const staged =
     unit.state === 'ok' && unit.header !== undefined
       ? {
           staged: {
             unitId: unit.header.unitId,
             osType: unit.header.osType,
-            fileSystem: unit.header.fileSystem.type,
+            ...(unit.header.fileSystem && { fileSystem: unit.header.fileSystem.type }),
             templateName: unit.header.vm.name,
             stagedAt: unit.header.stagedAt,
           },

@@ -67,7 +67,8 @@ export function createInventory(context: ServiceContext, candidates: Candidates)
       if (stop === undefined)
         throw new AppError('not-supported', 'What serves this array is not the console’s to stop', {
           object: `array ${name}`,
-          advice: 'Only an embedded array is served by a process of Gantry; stop the service on the array itself.',
+          advice:
+            'Only an embedded array is served by a process of Gantry; stop the service on the array itself.',
         })
       await stop({ force }).run({ signal: signal() })
       return {}

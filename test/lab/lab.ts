@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { hostConfigSchema } from '#shared/domain/compute.ts'
-import type { HostConfig } from '#shared/domain/compute.ts'
+import { libvirtHostConfigSchema } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { SshConnection } from '#shared/domain/connection.ts'
 import { linuxStorageConfigSchema } from '#shared/domain/storage.ts'
 import type { LinuxStorageConfig } from '#shared/domain/storage.ts'
@@ -74,9 +74,9 @@ export class Lab {
     })
   }
 
-  hostConfig(settings: Partial<HostConfig['settings']> = {}): HostConfig {
+  hostConfig(settings: Partial<LibvirtHostConfig['settings']> = {}): LibvirtHostConfig {
     const { stateDir, iqn } = this.state.host
-    return hostConfigSchema.parse({
+    return libvirtHostConfigSchema.parse({
       name: 'lab-host',
       driver: 'libvirt',
       connection: this.connection('host'),
@@ -85,9 +85,9 @@ export class Lab {
   }
 
   /** Bring it up with {@link ensureGuest} first. Its initiator name is its own, as on a real host. */
-  guestConfig(settings: Partial<HostConfig['settings']> = {}): HostConfig {
+  guestConfig(settings: Partial<LibvirtHostConfig['settings']> = {}): LibvirtHostConfig {
     const { stateDir, portalAsSeen } = this.state.guest
-    return hostConfigSchema.parse({
+    return libvirtHostConfigSchema.parse({
       name: 'lab-guest',
       driver: 'libvirt',
       connection: this.connection('guest'),
@@ -173,7 +173,11 @@ async function buildMachines(dir: string, options: LabOptions): Promise<Lab> {
       sshPort: arrayPort,
       tgtControlPort,
       portal: `127.0.0.1:${portalPort}`,
-      volumes: { vol1: join(dir, 'array', 'vol1'), small: join(dir, 'array', 'small') },
+      volumes: {
+        vol1: join(dir, 'array', 'vol1'),
+        small: join(dir, 'array', 'small'),
+        btrfs: join(dir, 'array', 'btrfs'),
+      },
     },
     host: {
       sshHost: '127.0.0.1',
@@ -181,6 +185,7 @@ async function buildMachines(dir: string, options: LabOptions): Promise<Lab> {
       stateDir: join(dir, 'host', 'state'),
       iqn: 'iqn.2026-11.gantry.lab:host',
       userWithoutRights: 'lab-visitor',
+      userWithSudo: 'lab-operator',
     },
     guest: {
       sshHost: '127.0.0.1',

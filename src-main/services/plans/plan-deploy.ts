@@ -1,17 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import type { OperationOf } from '#shared/contract/operations.ts'
+import { portalOnHost } from '#shared/domain/compute.ts'
 import type { ObjectRef } from '#shared/domain/storage.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
+import { formatBytes } from '#shared/units/bytes.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import type { DeployPlan } from '#main/jobs/kinds/deploy.ts'
+import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import { factsOfHost, now, type ServiceContext } from '../context.ts'
-import { findUnit, headerForDeployment } from '../read-unit.ts'
+import { headerForDeployment, readUnit, type FilesHeader } from '../read-unit.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import { expandNames } from './names.ts'
 import type { PlannedWork } from './planned.ts'
-import { lunNumbersOf, requireLunNumbers } from './volume-checks.ts'
+import { lunNumbersOf, requireLunNumbers, volumeOf } from './volume-checks.ts'
 
 type Input = OperationOf<'deploy'>
 
@@ -24,10 +27,10 @@ export async function planDeploy(
   const array = context.devices.array(input.array)
   const host = context.devices.host(input.host)
   const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
-  const [{ facts: object, unit }, luns, vms, facts] = await Promise.all([
-    findUnit(array, container, signal),
+  const [{ sizeBytes, unit }, luns, vmNames, facts] = await Promise.all([
+    readUnit(array, container, signal),
     array.listLuns(signal),
-    host.listVms(signal),
+    host.listVmNames(signal),
     factsOfHost(context, input.host, signal),
   ])
   const header = headerForDeployment(unit, container)
@@ -40,11 +43,12 @@ export async function planDeploy(
   requireLunNumbers(lunNumbersOf(array.config, input.volume, luns), input.count)
   const taken = new Set([
     ...context.store.deployments.list().map(({ name }) => name),
-    ...vms.map(({ name }) => name),
+    ...vmNames,
     ...luns.map(({ name }) => name),
     ...context.store.luns.list(input.array).map(({ identity }) => identity.name),
   ])
-  const choices = { input, container, header, sizeBytes: object.sizeBytes, initiator: facts.initiatorName }
+  const fullCopy = input.direct ? undefined : await fullCopyOf(context, array, container, input.count, signal)
+  const choices = { input, container, header, sizeBytes, initiator: facts.initiatorName, fullCopy }
   return [
     ...restoreLostLuns(context, input.array, luns),
     ...expandNames(input.namePattern, input.count, taken).map((name) => ({
@@ -53,8 +57,9 @@ export async function planDeploy(
       warnings: [
         ...unit.problems.map((problem) => `Container ${input.container}: ${problem}.`),
         ...(input.direct ? [directWarning] : []),
+        ...(fullCopy === undefined ? [] : [fullCopyWarning(input, fullCopy.bytes)]),
       ],
-      bytesToMove: 0,
+      bytesToMove: fullCopy?.bytes ?? 0,
     })),
   ]
 }
@@ -62,19 +67,50 @@ export async function planDeploy(
 const directWarning =
   'Deployed directly: the VM writes into the container itself, which is then no longer what was staged.'
 
+/** B19: what the array does in place of a clone, and what it costs. */
+const fullCopyWarning = ({ volume, count }: Input, bytes: number): string =>
+  `Volume ${volume} cannot share blocks between files: each deployment is a full copy of ${formatBytes(bytes)}` +
+  `${count === 1 ? '' : `, ${formatBytes(count * bytes)} in all`}, and takes as long as the disk needs for it.`
+
+/** undefined: the volume shares blocks, or the array has nothing else to offer. Refuses what does not fit. */
+async function fullCopyOf(
+  context: ServiceContext,
+  array: ArrayDriver,
+  container: ObjectRef,
+  count: number,
+  signal: AbortSignal,
+): Promise<{ bytes: number } | undefined> {
+  if (array.copyObject === undefined) return undefined
+  const volumes = await array.listVolumes(signal)
+  context.store.volumes.replaceAll(array.config.name, volumes)
+  const { canReflink, freeBytes } = volumeOf(volumes, container.volume, array.config.name)
+  if (canReflink) return undefined
+  const bytes = (await array.findObject(container, signal))?.allocatedBytes ?? 0
+  if (bytes * count > freeBytes)
+    throw new AppError('bad-request', `The volume has no room for ${count} full copies of the container`, {
+      object: `volume ${array.config.name}/${container.volume}`,
+      facts: { needed: formatBytes(bytes * count), free: formatBytes(freeBytes) },
+      advice:
+        'Deploy fewer, make room, or use a volume that can share blocks (XFS with reflink=1, Btrfs, APFS).',
+    })
+  return { bytes }
+}
+
 interface Choices {
   readonly input: Input
   readonly container: ObjectRef
-  readonly header: UnitHeader
+  readonly header: FilesHeader
   readonly sizeBytes: number
   readonly initiator: string
+  readonly fullCopy: { readonly bytes: number } | undefined
 }
 
 function deployPlan(array: ArrayDriver, host: HostDriver, name: string, choices: Choices): DeployPlan {
   const { input, container, header } = choices
-  const lun = array.addressOf(array.newIdentity(name), host.config.settings.portals[input.array])
+  const lun = array.addressOf(array.newIdentity(name), portalOnHost(host.config, input.array))
   const { volume } = container
-  const mountPoint = host.mountPointOf(lun)
+  const files = unitFilesOf(host)
+  const mountPoint = files.mountPointOf(lun)
   return {
     array: input.array,
     host: input.host,
@@ -82,12 +118,17 @@ function deployPlan(array: ArrayDriver, host: HostDriver, name: string, choices:
     container: { ...container, unitId: header.unitId, sizeBytes: choices.sizeBytes },
     ...(input.direct
       ? {}
-      : { copies: { snapshot: { volume, kind: 'snapshot', name }, clone: { volume, kind: 'clone', name } } }),
+      : {
+          copies: {
+            ...(choices.fullCopy === undefined ? { snapshot: { volume, kind: 'snapshot', name } } : {}),
+            clone: { volume, kind: 'clone', name },
+          },
+        }),
     lun,
     initiator: choices.initiator,
     osType: header.osType,
     fileSystem: header.fileSystem.type,
-    vm: host.describeVm({
+    vm: files.describeVm({
       name,
       uuid: randomUUID(),
       lun,

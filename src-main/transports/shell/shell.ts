@@ -1,3 +1,4 @@
+import type { RemoteFiles } from './files.ts'
 import type { ShellScript } from './script.ts'
 
 export interface RunOptions {
@@ -34,6 +35,8 @@ export interface Shell {
   /** For messages: "array lab-array". */
   readonly name: string
   run(script: ShellScript, options: RunOptions): Promise<RunResult>
+  /** Absent: files are reached through scripts only. */
+  readonly files?: RemoteFiles
 }
 
 const decoder = new TextDecoder()

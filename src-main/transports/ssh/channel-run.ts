@@ -1,7 +1,7 @@
 import type { ClientChannel } from 'ssh2'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { RunOptions } from '../shell/shell.ts'
-import type { StartedCommand } from './open-exec.ts'
+import type { StartedCommand } from './started-command.ts'
 
 /** What a command left when its channel was closed; neither code nor signal: the server did not say. */
 export interface Outcome {

@@ -23,7 +23,7 @@ export interface HostKeyReport {
   readonly expected: readonly string[]
 }
 
-/** A device's connection: a Shell. One TCP connection, many channels; files are streamed through commands, not SFTP. */
+/** A device's connection: a Shell with files. One TCP connection, many channels. */
 export interface SshSession extends Shell {
   /** Opens now what the first command would open; throws what it would throw. */
   connect(signal: AbortSignal): Promise<void>

@@ -2,15 +2,18 @@ import type { SshConnection } from '#shared/domain/connection.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatDuration } from '#shared/units/duration.ts'
 import type { ShellScript } from '../shell/script.ts'
+import type { RemoteFiles } from '../shell/files.ts'
 import type { RunOptions, RunResult } from '../shell/shell.ts'
 import { type Outcome, runCommand } from './channel-run.ts'
 import { commandLine } from './command-line.ts'
 import type { SshSession } from './contract.ts'
 import { cancelledError, lostError, withEffect } from './errors.ts'
 import { Link, type LinkContext } from './link.ts'
-import { openExec } from './open-exec.ts'
+import { openChannel, type ChannelKind } from './open-channel.ts'
 import { findRoute, type RouteContext } from './route.ts'
+import { SftpFiles } from './sftp-files.ts'
 import { SharedTask } from './shared-task.ts'
+import { commandChannel } from './started-command.ts'
 
 const defaultTimeoutMs = 60_000
 const maxStderrFact = 4000
@@ -20,10 +23,28 @@ const trimmed = (text: string): string => {
   return end.length <= maxStderrFact ? end : `${end.slice(0, maxStderrFact)} [...]`
 }
 
+interface ChannelLimits {
+  readonly signal: AbortSignal
+  readonly timeoutMs: number
+  /** For messages: "command". */
+  readonly what: string
+}
+
+export interface ChannelContext {
+  /** Aborted when the work is to end, with the AppError to end with as its reason. */
+  readonly signal: AbortSignal
+  /** From here on the work has time limits of its own. */
+  readonly noTimeout: () => void
+  /** Why the connection is gone, once it is. */
+  readonly lost: () => AppError | undefined
+}
+
 /** {@link SshSession} over links that it opens when they are needed. */
 export class Session implements SshSession {
   readonly name: string
   readonly connection: SshConnection
+  /** Absent with sudo: the file service runs with the rights of the user who logs in. */
+  readonly files?: RemoteFiles
   readonly #context: LinkContext & RouteContext
   readonly #closing = new AbortController()
   #link: Link | undefined
@@ -35,6 +56,7 @@ export class Session implements SshSession {
     this.name = name
     this.connection = connection
     this.#context = context
+    if (connection.sudo !== true) this.files = new SftpFiles(this)
   }
 
   get isClosed(): boolean {
@@ -47,18 +69,43 @@ export class Session implements SshSession {
   }
 
   async run(script: ShellScript, options: RunOptions): Promise<RunResult> {
-    this.#throwIfClosed()
-    const { signal, tethered = false, stdin, timeoutMs = defaultTimeoutMs } = options
+    const { tethered = false, stdin, timeoutMs = defaultTimeoutMs } = options
     if (tethered && stdin !== undefined)
       throw new AppError('bad-request', 'A tethered script cannot have standard input', { object: this.name })
     const command = commandLine(script, { sudo: this.connection.sudo === true, tethered })
+    const isPlain = !tethered && stdin === undefined
+    const outcome = await this.withChannel(
+      {
+        ...commandChannel(command),
+        ...(isPlain ? { openedAhead: (link: Link) => link.spares.start(script) } : {}),
+      },
+      { signal: options.signal, timeoutMs, what: 'command' },
+      async (started, { signal, lost }) => {
+        const ended = await runCommand(started, { ...options, object: this.name, signal })
+        const loss = lost()
+        if (loss !== undefined) throw withEffect(loss, 'unknown')
+        return ended
+      },
+    )
+    return this.#answer(outcome, options)
+  }
+
+  /**
+   * Opens a channel, when there is room for one, and works on it until `use` has ended. A connection that is found
+   * dead before the device was asked for anything is replaced once; after that nothing is ever sent again.
+   */
+  async withChannel<C extends object, T>(
+    kind: ChannelKind<C>,
+    limits: ChannelLimits,
+    use: (channel: C, context: ChannelContext) => Promise<T>,
+  ): Promise<T> {
+    this.#throwIfClosed()
     this.#running += 1
     try {
-      // A link can be found dead before the command has left; then one other is tried. Never after.
       for (let attempt = 0; ; attempt += 1) {
-        const link = await this.#openLink(signal)
-        const outcome = await this.#runOn(link, command, { ...options, timeoutMs })
-        if (outcome !== 'not sent') return this.#answer(outcome, options)
+        const link = await this.#openLink(limits.signal)
+        const outcome = await this.#useChannel(link, kind, limits, use)
+        if (outcome !== 'not sent') return outcome.value
         if (attempt > 0) throw link.lost ?? lostError(this.name, undefined)
       }
     } finally {
@@ -107,7 +154,8 @@ export class Session implements SshSession {
 
   async #open(signal: AbortSignal): Promise<Link> {
     const hops = await findRoute(this.connection, this.#context)
-    const link = await Link.open(hops, this.#context, this.name, signal)
+    const sudo = this.connection.sudo === true
+    const link = await Link.open(hops, this.#context, { object: this.name, sudo }, signal)
     if (signal.aborted) {
       await link.close()
       throw cancelledError(this.name, 'none', signal.reason)
@@ -116,45 +164,50 @@ export class Session implements SshSession {
     return link
   }
 
-  async #runOn(
+  async #useChannel<C extends object, T>(
     link: Link,
-    command: string,
-    options: RunOptions & { readonly timeoutMs: number },
-  ): Promise<Outcome | 'not sent'> {
-    const { signal, timeoutMs } = options
+    kind: ChannelKind<C>,
+    { signal, timeoutMs, what }: ChannelLimits,
+    use: (channel: C, context: ChannelContext) => Promise<T>,
+  ): Promise<{ readonly value: T } | 'not sent'> {
     const interrupt = new AbortController()
-    let isSent = false
-    const stop = (code: 'timeout' | 'cancelled', what: string, cause?: unknown): void => {
-      const effect = isSent ? 'unknown' : 'none'
-      interrupt.abort(new AppError(code, what, { object: this.name, effect, cause }))
-    }
-    const onAbort = (): void => stop('cancelled', 'The command was cancelled', signal.reason)
+    let effect: AppError['effect'] = 'none'
+    const stop = (code: 'timeout' | 'cancelled', text: string, cause?: unknown): void =>
+      interrupt.abort(new AppError(code, text, { object: this.name, effect, cause }))
+    const onAbort = (): void => stop('cancelled', `The ${what} was cancelled`, signal.reason)
     const onClosing = (): void => stop('cancelled', 'Gantry closed this connection')
     const timer = setTimeout(
-      () => stop('timeout', `The command did not end within ${formatDuration(timeoutMs)}`),
+      () => stop('timeout', `The ${what} did not end within ${formatDuration(timeoutMs)}`),
       timeoutMs,
     )
     signal.addEventListener('abort', onAbort)
     this.#closing.signal.addEventListener('abort', onClosing)
     try {
       if (signal.aborted) onAbort()
+      const context = {
+        signal: interrupt.signal,
+        noTimeout: () => clearTimeout(timer),
+        lost: () => link.lost,
+      }
+      const ahead = kind.openedAhead?.(link)
+      if (ahead !== undefined) {
+        effect = kind.effect
+        return { value: await use(ahead, context) }
+      }
       for (;;) {
+        if (link.slots.isFull) link.spares.giveWay()
         const release = await link.slots.take(interrupt.signal)
-        isSent = true
-        const opened = await openExec(link, command, this.name, interrupt.signal, release)
+        effect = kind.effect
+        const opened = await openChannel(link, kind, this.name, interrupt.signal, release)
         if (opened.state === 'open') {
-          const outcome = await runCommand(opened.command, {
-            ...options,
-            object: this.name,
-            signal: interrupt.signal,
-          })
-          if (link.lost !== undefined) throw withEffect(link.lost, 'unknown')
-          return outcome
+          const value = await use(opened.channel, context)
+          if (kind.openedAhead !== undefined) link.spares.refill()
+          return { value }
         }
-        isSent = false
+        effect = 'none'
         if (opened.state === 'lost') return 'not sent'
         if (!opened.mayRetry)
-          throw new AppError('device-rejected', 'The device opens no channel for commands', {
+          throw new AppError('device-rejected', `The device opens no channel for a ${what}`, {
             object: this.name,
           })
       }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import ssh2 from 'ssh2'
-import type { AuthContext, Connection, ServerChannel } from 'ssh2'
+import type { AuthContext, Connection, ServerChannel, Session } from 'ssh2'
 import { makeKey } from './sshd.ts'
 
 export interface OddServer {
@@ -18,6 +18,7 @@ export async function startOddServer(
     channel.exit(0)
     channel.end()
   },
+  onSession: (session: Session) => void = () => undefined,
 ): Promise<OddServer> {
   const hostKey = makeKey(`${dir}/odd_host_key`)
   const connections = new Set<Connection>()
@@ -28,7 +29,8 @@ export async function startOddServer(
       .on('error', () => undefined)
       .on('close', () => connections.delete(connection))
       .on('session', (accept) => {
-        accept().on('exec', (acceptExec) => onExec(acceptExec(), connection))
+        const session = accept().on('exec', (acceptExec) => onExec(acceptExec(), connection))
+        onSession(session)
       })
   })
   server.listen(0, '127.0.0.1')

@@ -53,10 +53,14 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
       return known
     const password = login === undefined ? undefined : await surroundings.getPassword(signal)
     if (login !== undefined && password === undefined)
-      throw new AppError('auth-failed', 'The secret of the login is not at hand, so the portal stays closed', {
-        object: `${array}, portal ${settings.portal}`,
-        advice: 'Set the variable that was named when the array was added, then try again.',
-      })
+      throw new AppError(
+        'auth-failed',
+        'The secret of the login is not at hand, so the portal stays closed',
+        {
+          object: `${array}, portal ${settings.portal}`,
+          advice: 'Set the variable that was named when the array was added, then try again.',
+        },
+      )
     return daemon.ask(
       {
         do: 'serve',
@@ -94,8 +98,9 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
   const cloneObject = (spec: CopyObject): Action => {
     checkCopy(spec)
     const readOnly = spec.to.kind === 'snapshot' ? ', read-only' : ''
-    return action(`clone ${describe(spec.from)} -> ${describe(spec.to)} (shares blocks${readOnly})`, ({ signal }) =>
-      objects.clone(spec, signal),
+    return action(
+      `clone ${describe(spec.from)} -> ${describe(spec.to)} (shares blocks${readOnly})`,
+      ({ signal }) => objects.clone(spec, signal),
     )
   }
 
@@ -177,17 +182,19 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
     },
 
     deleteObject: (ref, mark) =>
-      action(`delete ${describe(checkRef(ref))}, if job ${checkMark(mark)} has made it`, async ({ signal }) => {
-        const object = describeObject(config, ref)
-        const path = volumePath(config, ref.volume)
-        await requireFolder(path, object)
-        await daemon.ask({ do: 'delete-object', volumePath: path, ref: plainRef(ref), mark }, signal)
-      }),
+      action(
+        `delete ${describe(checkRef(ref))}, if job ${checkMark(mark)} has made it`,
+        async ({ signal }) => {
+          const object = describeObject(config, ref)
+          const path = volumePath(config, ref.volume)
+          await requireFolder(path, object)
+          await daemon.ask({ do: 'delete-object', volumePath: path, ref: plainRef(ref), mark }, signal)
+        },
+      ),
 
-    readObject: (ref, offset, lengthBytes, signal) => objects.read(checkRef(ref), offset, lengthBytes, signal),
+    readObject: (ref, ranges, signal) => objects.read(checkRef(ref), ranges, signal),
 
-    hashObject: (ref) =>
-      action(`sha256 ${describe(checkRef(ref))}`, (context) => objects.hash(ref, context)),
+    hashObject: (ref) => action(`sha256 ${describe(checkRef(ref))}`, (context) => objects.hash(ref, context)),
 
     snapshotObject: cloneObject,
     cloneObject,
@@ -221,12 +228,22 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
       return factsOf(found)
     },
 
-    createLun(spec) {
+    createLun(spec, initiator) {
       const lun = specOf(spec)
       const { target, serial, naa } = lun.identity
+      const admitted = initiator === undefined ? 'nobody' : `${checkInitiator(initiator)} alone`
       return action(
-        `serve ${describe(spec.backing)} on ${settings.portal} as LUN 1 of ${target} (serial ${serial}, NAA ${naa})`,
-        (context) => request({ do: 'create-lun', spec: lun, lunLimit: settings.lunLimitPerVolume }, context),
+        `serve ${describe(spec.backing)} on ${settings.portal} as LUN 1 of ${target} (serial ${serial}, NAA ${naa}), for ${admitted}`,
+        (context) =>
+          request(
+            {
+              do: 'create-lun',
+              spec: lun,
+              lunLimit: settings.lunLimitPerVolume,
+              ...(initiator === undefined ? {} : { initiator }),
+            },
+            context,
+          ),
       )
     },
 
@@ -236,9 +253,12 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
       ),
 
     unmapLun: (identity, initiator) =>
-      action(`shut ${checkInitiator(initiator)} out of ${checkIdentity(identity).target}`, async ({ signal }) => {
-        await daemon.ask({ do: 'unmap-lun', ...claimOf(identity), initiator }, signal)
-      }),
+      action(
+        `shut ${checkInitiator(initiator)} out of ${checkIdentity(identity).target}`,
+        async ({ signal }) => {
+          await daemon.ask({ do: 'unmap-lun', ...claimOf(identity), initiator }, signal)
+        },
+      ),
 
     deleteLun: (identity) =>
       action(

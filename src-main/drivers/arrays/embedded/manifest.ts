@@ -23,7 +23,8 @@ export const manifest = {
     },
     login: {
       label: 'Login',
-      description: 'CHAP user, and where its secret comes from; needed where other computers reach the portal.',
+      description:
+        'CHAP user, and where its secret comes from; needed where other computers reach the portal.',
     },
     openToNetwork: {
       label: 'Open to the network',

@@ -2,17 +2,11 @@ import { chmod, constants, copyFile, open, readdir, stat, truncate, writeFile } 
 import { join } from 'node:path'
 import type { EmbeddedConfig, ObjectFacts, ObjectRef } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
+import { readAll } from '#main/transports/block/bulk.ts'
 import { openFileDevice } from '#main/transports/block/file-device.ts'
 import type { RunContext } from '../../action.ts'
-import type { CopyObject, CreateObject } from '../contract.ts'
-import {
-  describeObject,
-  folders,
-  markExtension,
-  objectPath,
-  parseObjectPath,
-  volumePath,
-} from '../layout.ts'
+import type { ByteRange, CopyObject, CreateObject } from '../contract.ts'
+import { describeObject, folders, markExtension, objectPath, parseObjectPath, volumePath } from '../layout.ts'
 import { translateError, volumeGone } from './errors.ts'
 import { publish, readMark, statOf } from './publish.ts'
 
@@ -27,7 +21,11 @@ export interface ObjectFiles {
   clone(spec: CopyObject, signal: AbortSignal): Promise<void>
   /** A copy of every written byte. */
   copy(spec: CopyObject, context: RunContext): Promise<void>
-  read(ref: ObjectRef, offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array>
+  read(
+    ref: ObjectRef,
+    ranges: readonly ByteRange[],
+    signal: AbortSignal,
+  ): Promise<{ readonly sizeBytes: number; readonly parts: Uint8Array[] }>
   hash(ref: ObjectRef, context: RunContext): Promise<string>
 }
 
@@ -112,20 +110,19 @@ export function createObjectFiles(config: EmbeddedConfig): ObjectFiles {
         copyWholeFile(source, temporary, context, object),
       ),
 
-    read: (ref, offset, lengthBytes, signal) => {
+    read: (ref, ranges, signal) => {
       const object = describeObject(config, ref)
       return inVolume(ref.volume, object, signal, async () => {
         const file = await open(pathOf(ref), 'r')
         try {
-          const bytes = Buffer.alloc(lengthBytes)
-          let filled = 0
-          while (filled < lengthBytes) {
-            const { bytesRead } = await file.read(bytes, filled, lengthBytes - filled, offset + filled)
-            if (bytesRead === 0) break
-            filled += bytesRead
+          const { size } = await file.stat()
+          const parts: Uint8Array[] = []
+          for (const { offset, lengthBytes } of ranges) {
             signal.throwIfAborted()
+            const bytes = Buffer.alloc(lengthBytes)
+            parts.push(bytes.subarray(0, await readAll(file, bytes, offset)))
           }
-          return bytes.subarray(0, filled)
+          return { sizeBytes: size, parts }
         } finally {
           await file.close()
         }
@@ -133,9 +130,7 @@ export function createObjectFiles(config: EmbeddedConfig): ObjectFiles {
     },
 
     hash: (ref, context) =>
-      inVolume(ref.volume, describeObject(config, ref), context.signal, () =>
-        hashFile(pathOf(ref), context),
-      ),
+      inVolume(ref.volume, describeObject(config, ref), context.signal, () => hashFile(pathOf(ref), context)),
   }
 }
 
@@ -190,7 +185,9 @@ async function listFolder(volume: string, folder: string, name: string): Promise
     throw error
   })
   const paths = new Set(
-    names.map((entry) => `${name}/${entry.endsWith(markExtension) ? entry.slice(0, -markExtension.length) : entry}`),
+    names.map(
+      (entry) => `${name}/${entry.endsWith(markExtension) ? entry.slice(0, -markExtension.length) : entry}`,
+    ),
   )
   const found = [...paths].toSorted().map(async (path) => {
     const ref = parseObjectPath(volume, path)

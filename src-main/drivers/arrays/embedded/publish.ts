@@ -1,9 +1,9 @@
-import { link, lstat, mkdir, readFile, unlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { link, lstat, mkdir, readFile, readlink, symlink, unlink, writeFile } from 'node:fs/promises'
+import { basename, join } from 'node:path'
 import type { Stats } from 'node:fs'
 import type { ObjectRef } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
-import { folderOf, folders, markExtension, objectPath, temporaryPath } from '../layout.ts'
+import { folderOf, folders, markExtension, objectPath } from '../layout.ts'
 import { syncFile, syncFolder } from './durable.ts'
 import { codeOf, taken } from './errors.ts'
 
@@ -12,19 +12,18 @@ interface Places {
   readonly folder: string
   readonly object: string
   readonly mark: string
+  /** Where the object is made before it gets its name. Names of objects never begin with a dot. */
   readonly temporary: string
-  readonly temporaryMark: string
 }
 
 function placesOf(volume: string, ref: ObjectRef, mark: string): Places {
   const object = join(volume, objectPath(ref))
-  const temporary = join(volume, temporaryPath(ref, mark))
+  const folder = join(volume, folderOf(ref))
   return {
-    folder: join(volume, folderOf(ref)),
+    folder,
     object,
     mark: `${object}${markExtension}`,
-    temporary,
-    temporaryMark: `${temporary}.mark`,
+    temporary: join(folder, `.${basename(object)}.${mark}`),
   }
 }
 
@@ -41,9 +40,9 @@ export interface Publication {
 }
 
 /**
- * Publishes the mark, then the object (docs/adr/0003), each whole and under a name that was free: link() fails when
- * the name exists. A mark of the same job is from a run that was cut off: that run is brought to its end. What a
- * failed run has made, it removes.
+ * Marks the name, then publishes the object (docs/adr/0003), each whole and under a name that was free: symlink() and
+ * link() fail when the name exists. A mark of the same job is from a run that was cut off: that run is brought to its
+ * end. What a failed run has made, it removes.
  */
 export async function publish(volume: string, publication: Publication): Promise<void> {
   const { ref, mark, object, signal } = publication
@@ -64,22 +63,19 @@ export async function publish(volume: string, publication: Publication): Promise
   let isFresh = false
   try {
     if (holder === undefined) {
-      const text = `job=${mark}\ncreated=${new Date().toISOString()}\n`
-      await writeFile(places.temporaryMark, text, { mode: 0o600, flush: true })
-      await publishAs(places.temporaryMark, places.mark, object)
+      await unlessTaken(makeMark(places.mark, mark), places.mark, object)
       isFresh = true
-      await syncFolder(places.folder)
     }
-    signal.throwIfAborted()
+    // never younger than its object
+    await syncFolder(places.folder)
     await removeFile(places.temporary)
     await publication.make(places.temporary)
     await syncFile(places.temporary)
     signal.throwIfAborted()
-    await publishAs(places.temporary, places.object, object)
+    await unlessTaken(link(places.temporary, places.object), places.object, object)
     isFresh = false
   } finally {
     await removeFile(places.temporary)
-    await removeFile(places.temporaryMark)
     if (isFresh) await removeFile(places.mark)
   }
   await syncFolder(places.folder)
@@ -89,36 +85,44 @@ export async function publish(volume: string, publication: Publication): Promise
 export async function withdraw(volume: string, ref: ObjectRef, mark: string): Promise<void> {
   const places = placesOf(volume, ref, mark)
   await removeFile(places.temporary)
-  await removeFile(places.temporaryMark)
   if ((await readMark(places.mark)) !== mark) return
+  // in this order: the mark stays as long as there is something that it is about
   await removeFile(places.object)
   await removeFile(places.mark)
   await syncFolder(places.folder)
 }
 
-async function publishAs(from: string, to: string, object: string): Promise<void> {
+/** A symbolic link whose text names the job; Windows lets only some users make one, and gets a small file. */
+async function makeMark(path: string, mark: string): Promise<void> {
+  if (process.platform === 'win32') await writeFile(path, markText(mark), { flag: 'wx', flush: true })
+  else await symlink(markText(mark), path)
+}
+
+const markText = (mark: string): string => `job=${mark}`
+
+async function unlessTaken(work: Promise<void>, path: string, object: string): Promise<void> {
   try {
-    await link(from, to)
+    await work
   } catch (error) {
     const code = codeOf(error)
-    if (code === 'EEXIST') throw taken(object, `${to} is there`)
-    if (code === 'EPERM' || code === 'ENOTSUP' || code === 'ENOSYS') throw noHardLinks(object, error)
+    if (code === 'EEXIST') throw taken(object, `${path} is there`)
+    if (code === 'EPERM' || code === 'ENOTSUP' || code === 'ENOSYS') throw noLinks(object, error)
     throw error
   }
 }
 
 /** FAT and exFAT, and some network file systems. */
-const noHardLinks = (object: string, cause: unknown): AppError =>
-  new AppError('not-supported', 'The file system of the volume has no hard links, which keep names unique', {
+const noLinks = (object: string, cause: unknown): AppError =>
+  new AppError('not-supported', 'The file system of the volume has no links, which keep names unique', {
     object,
     advice: 'Use a folder on ext4, XFS, Btrfs, APFS or NTFS.',
     cause,
   })
 
-/** The job whose mark a mark file is; undefined: there is none. */
+/** The job whose mark a mark is; undefined: there is none. */
 export async function readMark(path: string): Promise<string | undefined> {
-  const text = await orUndefined(readFile(path, 'utf8'))
-  return text === undefined ? undefined : (/^job=(.*)$/m.exec(text)?.[1] ?? '')
+  const text = await orUndefined(process.platform === 'win32' ? readFile(path, 'utf8') : readlink(path))
+  return text === undefined ? undefined : (/^job=(.*)$/.exec(text)?.[1] ?? '')
 }
 
 /** undefined: no file has this name. Does not follow links, which no object of ours is. */

@@ -14,7 +14,10 @@ import { pipeName, socketFolder, socketNumbers, socketPath } from './places.ts'
  * answers. Of two, the one that listens later sees the other. Both may give way to each other: then neither has begun
  * to serve, and the console starts one again.
  */
-export async function becomeTheOne(folder: string, onSocket: (socket: Socket) => void): Promise<Server | undefined> {
+export async function becomeTheOne(
+  folder: string,
+  onSocket: (socket: Socket) => void,
+): Promise<Server | undefined> {
   if (process.platform === 'win32') return listen(pipeName(folder), onSocket)
   const place = await socketFolder(folder)
   const [highest = 0] = await socketNumbers(place)

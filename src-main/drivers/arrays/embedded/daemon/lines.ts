@@ -16,7 +16,8 @@ export async function* readLines(socket: Socket): AsyncGenerator<string> {
       from = end + 1
     }
     bytes += chunk.length - from
-    if (bytes > maxLineBytes) throw new AppError('device-rejected', 'A line of the array’s process is too long')
+    if (bytes > maxLineBytes)
+      throw new AppError('device-rejected', 'A line of the array’s process is too long')
     if (from < chunk.length) parts.push(chunk.subarray(from))
   }
 }

@@ -87,7 +87,11 @@ export class LunServer {
       case 'serve':
         return this.#serve(request)
       case 'create-lun':
-        return this.#create(request.spec, [], request.lunLimit)
+        return this.#create(
+          request.spec,
+          request.initiator === undefined ? [] : [request.initiator],
+          request.lunLimit,
+        )
       case 'restore-luns':
         return this.#restore(request)
       case 'map-lun':
@@ -116,7 +120,8 @@ export class LunServer {
       onTrouble: ({ target, text }) => this.#options.log(`${target}: ${text}`),
     })
     for (const lun of this.#luns)
-      if (this.#target.findLun(lun.identity.target) === undefined) await this.#offer(lun).catch(() => undefined)
+      if (this.#target.findLun(lun.identity.target) === undefined)
+        await this.#offer(lun).catch(() => undefined)
   }
 
   async #create(spec: LunSpec, initiators: readonly string[], limit: number): Promise<void> {
@@ -129,7 +134,8 @@ export class LunServer {
     if (known !== undefined) {
       requireOurs(known, identity.serial)
       if (known.path !== path) throw refuse.otherBacking(identity, known.path)
-      return this.#offer(known)
+      const [initiator] = initiators
+      return initiator === undefined ? this.#offer(known) : this.#admit(known, initiator)
     }
     await this.#requireFree(path, file)
     const count = this.#luns.filter((lun) => lun.volumePath === volumePath).length
@@ -157,10 +163,14 @@ export class LunServer {
 
   async #restore({ luns }: RequestOf<'restore-luns'>): Promise<void> {
     const failed: string[] = []
-    for (const { spec, initiators } of luns)
-      await this.#create(spec, initiators, Number.POSITIVE_INFINITY).catch((error: unknown) => {
-        failed.push(`${spec.identity.name} (${toAppError(error).message})`)
-      })
+    for (const { spec, initiators } of luns) {
+      const isMapped = (this.#find(spec.identity.target)?.initiators.length ?? 0) > 0
+      await this.#create(spec, isMapped ? [] : initiators, Number.POSITIVE_INFINITY).catch(
+        (error: unknown) => {
+          failed.push(`${spec.identity.name} (${toAppError(error).message})`)
+        },
+      )
+    }
     if (failed.length > 0)
       throw new AppError('device-rejected', 'Some LUNs could not be made again', {
         facts: { device: `not restored: ${failed.join(', ')}` },
@@ -171,11 +181,16 @@ export class LunServer {
   async #map({ target, serial, initiator }: RequestOf<'map-lun'>): Promise<void> {
     if (this.#target === undefined) throw refuse.portalClosed()
     const lun = this.#require(target, serial)
-    if (!lun.initiators.includes(initiator)) {
-      if (lun.initiators.length > 0) throw refuse.mappedElsewhere(lun.identity, lun.initiators)
-      await this.#change(lun, [initiator])
-    }
-    await this.#offer(this.#require(target, serial))
+    await this.#admit(lun, initiator)
+  }
+
+  /** Maps a LUN to one initiator; two must not write to the same container. */
+  async #admit(lun: TableLun, initiator: string): Promise<void> {
+    const { identity, initiators } = lun
+    if (initiators.length > 0 && !initiators.includes(initiator))
+      throw refuse.mappedElsewhere(identity, initiators)
+    if (initiators.length === 0) await this.#change(lun, [initiator])
+    await this.#offer({ ...lun, initiators: [initiator] })
   }
 
   async #unmap({ target, serial, initiator }: RequestOf<'unmap-lun'>): Promise<void> {
@@ -260,7 +275,8 @@ export class LunServer {
   async #requireFree(path: string, file: Stats | undefined): Promise<void> {
     for (const lun of this.#luns) {
       const other = await stat(lun.path).catch(() => undefined)
-      const isSame = other !== undefined && file !== undefined && other.dev === file.dev && other.ino === file.ino
+      const isSame =
+        other !== undefined && file !== undefined && other.dev === file.dev && other.ino === file.ino
       if (lun.path === path || isSame) throw refuse.backsLun(path, lun.identity)
     }
   }
@@ -320,4 +336,5 @@ async function requireSameObject({ identity, path, sizeBytes, mark }: TableLun):
   if (file.size !== sizeBytes) throw refuse.anotherObject(identity, path, `${file.size} bytes`)
 }
 
-const format = ({ host, port }: Portal): string => (host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`)
+const format = ({ host, port }: Portal): string =>
+  host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`

@@ -58,7 +58,8 @@ async function makePrivateFolder(path: string): Promise<void> {
     throw translateError(error, path)
   }
   const found = await lstat(path)
-  const isOurs = process.getuid === undefined || (found.uid === process.getuid() && (found.mode & 0o022) === 0)
+  const isOurs =
+    process.getuid === undefined || (found.uid === process.getuid() && (found.mode & 0o022) === 0)
   if (!found.isDirectory() || !isOurs)
     throw new AppError('auth-failed', 'The folder belongs to another user, or others may write to it', {
       object: path,

@@ -41,7 +41,12 @@ export const requestSchema = z.discriminatedUnion('do', [
     login: z.object({ user: z.string(), password: z.string() }).optional(),
   }),
   z.object({ do: z.literal('show') }),
-  z.object({ do: z.literal('create-lun'), spec: lunSpecSchema, lunLimit: z.int().min(1) }),
+  z.object({
+    do: z.literal('create-lun'),
+    spec: lunSpecSchema,
+    lunLimit: z.int().min(1),
+    initiator: initiatorNameSchema.optional(),
+  }),
   z.object({ do: z.literal('map-lun'), ...claimSchema, initiator: initiatorNameSchema }),
   z.object({ do: z.literal('unmap-lun'), ...claimSchema, initiator: initiatorNameSchema }),
   z.object({ do: z.literal('delete-lun'), ...claimSchema }),

@@ -57,10 +57,7 @@ export async function runDaemon(options: DaemonOptions): Promise<Daemon | undefi
   const waitIdle = (luns: LunServer): void => {
     clearTimeout(idle)
     idle = setTimeout(() => {
-      void stat(folder).then(
-        () => (luns.isEmpty ? toldToStop() : waitIdle(luns)),
-        toldToStop,
-      )
+      void stat(folder).then(() => (luns.isEmpty ? toldToStop() : waitIdle(luns)), toldToStop)
     }, options.idleMs)
   }
 
@@ -71,7 +68,12 @@ export async function runDaemon(options: DaemonOptions): Promise<Daemon | undefi
       decided.resolve(undefined)
       return undefined
     }
-    const luns = await LunServer.open({ tablePath: places.table, targetFolder: places.target, startTarget, log })
+    const luns = await LunServer.open({
+      tablePath: places.table,
+      targetFolder: places.target,
+      startTarget,
+      log,
+    })
     decided.resolve(luns)
     waitIdle(luns)
     const running = server
@@ -136,7 +138,8 @@ function parseRequest(line: string): z.infer<typeof requestSchema> {
   if (!parsed.success)
     throw new AppError('bad-request', 'The request is not of this version', {
       facts: { wrong: parsed.error.issues.map(({ path }) => path.join('.')).join(', ') },
-      advice: 'Stop the array ("gantry array stop") and try again: its process is of another version of Gantry.',
+      advice:
+        'Stop the array ("gantry array stop") and try again: its process is of another version of Gantry.',
     })
   return parsed.data
 }

@@ -52,7 +52,8 @@ export async function readTable(path: string): Promise<TableLun[]> {
     text = await readFile(path, 'utf8')
   } catch (error) {
     // a rename was cut off, or somebody took the file away: an empty table would be a guess
-    if (codeOf(error) === 'ENOENT') return (await exists(backupOf(path))) ? damaged(path, 'it is missing') : []
+    if (codeOf(error) === 'ENOENT')
+      return (await exists(backupOf(path))) ? damaged(path, 'it is missing') : []
     throw translateError(error, path)
   }
   try {
