@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { InputOf, OutputOf } from '#shared/contract/index.ts'
+import type { SecretSource } from '#shared/domain/connection.ts'
 import { placeOfArray } from '#shared/domain/storage.ts'
 import type { Volume } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
@@ -11,6 +12,7 @@ import { describeChecks } from '../describe-checks.ts'
 import { ensureHostKeys } from '../host-keys.ts'
 import { keyValue, present, wholeNumberOption } from '../parse-options.ts'
 import { pickNamed } from '../pick-named.ts'
+import { secretVariable } from '../secret-variable.ts'
 import { addSshOptions, readConnection } from '../ssh-options.ts'
 import type { SshOptions } from '../ssh-options.ts'
 import { formatTable } from '../table.ts'
@@ -144,7 +146,8 @@ Examples:
 }
 
 async function addArray(tools: Tools, name: string, options: AddOptions): Promise<Outcome> {
-  const config = options.driver === 'embedded' ? embedded(name, options) : linuxStorage(tools, name, options)
+  const config =
+    options.driver === 'embedded' ? embedded(tools, name, options) : linuxStorage(tools, name, options)
   // before the device hears of us
   checkInput('inventory.addArray', config)
   if (config.driver === 'linux-storage')
@@ -179,7 +182,7 @@ function linuxStorage(tools: Tools, name: string, options: AddOptions): NewArray
   }
 }
 
-function embedded(name: string, options: AddOptions): NewArrayOf<'embedded'> {
+function embedded(tools: Tools, name: string, options: AddOptions): NewArrayOf<'embedded'> {
   refuseOptions(options, ['ssh', 'tgtControlPort'])
   const { chapUser, chapSecretEnv } = options
   return {
@@ -192,15 +195,16 @@ function embedded(name: string, options: AddOptions): NewArrayOf<'embedded'> {
       ...present({
         portal: options.portal,
         openToNetwork: options.openToNetwork,
-        login: chapUser === undefined ? undefined : { user: chapUser, password: secretFrom(chapSecretEnv) },
+        login:
+          chapUser === undefined ? undefined : { user: chapUser, password: secretFrom(chapSecretEnv, tools) },
       }),
       ...targetSettings(options),
     },
   }
 }
 
-const secretFrom = (variable: string | undefined) =>
-  variable === undefined ? { from: 'prompt' as const } : { from: 'env' as const, variable }
+const secretFrom = (variable: string | undefined, { io }: Tools): SecretSource =>
+  variable === undefined ? { from: 'prompt' } : secretVariable(variable, '--chap-secret-env', io.env)
 
 const targetSettings = ({ iqnPrefix, lunLimit }: AddOptions) =>
   present({ iqnPrefix, lunLimitPerVolume: lunLimit })

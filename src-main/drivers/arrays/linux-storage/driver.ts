@@ -1,6 +1,6 @@
 import { AppError } from '#shared/errors/app-error.ts'
 import { lunIdentitySchema } from '#shared/domain/storage.ts'
-import type { LinuxStorageConfig, LunFacts, LunIdentity, ObjectRef } from '#shared/domain/storage.ts'
+import type { LinuxStorageConfig, LunFacts, ObjectRef } from '#shared/domain/storage.ts'
 import { MiB } from '#shared/units/bytes.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
 import type { RunOptions, RunResult, Shell } from '#main/transports/shell/shell.ts'
