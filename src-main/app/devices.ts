@@ -7,21 +7,19 @@ import { createEmbeddedArray } from '#main/drivers/arrays/embedded/driver.ts'
 import { choosePort } from '#main/drivers/arrays/embedded/portal.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
+import { createEmbeddedHost, type ThisComputer } from '#main/drivers/hosts/embedded/driver.ts'
 import { createLibvirtHost } from '#main/drivers/hosts/libvirt/driver.ts'
 import type { Candidates } from '#main/services/inventory.ts'
 import type { Store } from '#main/store/store.ts'
 import type { SecretProvider, SshPool } from '#main/transports/ssh/contract.ts'
 import { productVersion } from './version.ts'
 
-/** The drivers of hosts that there are, one line each. */
-const hostDrivers = { libvirt: createLibvirtHost }
-
-export interface DeviceSurroundings {
+/** What drivers are made from. */
+export interface DriverParts {
   readonly store: Store
   readonly ssh: SshPool
   readonly secrets: SecretProvider
-  /** The console's data folder. */
-  readonly dataDir: string
+  readonly computer: ThisComputer
 }
 
 /** Drivers of the configured devices, made once for each configuration. */
@@ -29,8 +27,8 @@ export function createDevices({
   store,
   ssh,
   secrets,
-  dataDir,
-}: DeviceSurroundings): Devices & { candidates: Candidates } {
+  computer,
+}: DriverParts): Devices & { candidates: Candidates } {
   const candidates: Candidates = {
     settleArray: async (config) => (config.driver === 'embedded' ? choosePort(config) : config),
     array(config) {
@@ -39,7 +37,7 @@ export function createDevices({
           return createLinuxStorageArray(config, ssh.session(`array ${config.name}`, config.connection))
         case 'embedded':
           return createEmbeddedArray(config, {
-            folder: join(dataDir, 'arrays', config.name),
+            folder: join(computer.dataDir, 'arrays', config.name),
             productVersion,
             getPassword: (signal) => {
               const label = `CHAP secret of array ${config.name}`
@@ -52,7 +50,9 @@ export function createDevices({
       }
     },
     host: (config) =>
-      hostDrivers[config.driver](config, ssh.session(`host ${config.name}`, config.connection)),
+      config.driver === 'embedded'
+        ? createEmbeddedHost(config, computer)
+        : createLibvirtHost(config, ssh.session(`host ${config.name}`, config.connection)),
   }
   const arrays = new Map<string, ArrayDriver>()
   const hosts = new Map<string, HostDriver>()

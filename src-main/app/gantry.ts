@@ -7,6 +7,7 @@ import { createJobs } from '#main/jobs/jobs.ts'
 import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
+import { restoreKind } from '#main/jobs/kinds/restore.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
 import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
@@ -24,7 +25,9 @@ import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
 import { createDevices } from './devices.ts'
+import { consoleInitiatorName } from './initiator-name.ts'
 import { lockOwner } from './lock-owner.ts'
+import { openLun } from './open-lun.ts'
 import { inventoryRecords } from './records.ts'
 import { createUnitDevices } from './unit-devices.ts'
 import { productVersion } from './version.ts'
@@ -50,15 +53,25 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
   const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
-  const devices = createDevices({ store, ssh, secrets, dataDir })
-  const records = inventoryRecords(store)
   const unitDevices = createUnitDevices()
+  const devices = createDevices({
+    store,
+    ssh,
+    secrets,
+    computer: {
+      dataDir,
+      initiatorName: consoleInitiatorName(dataDir),
+      openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
+    },
+  })
+  const records = inventoryRecords(store)
   const jobs = createJobs({
     journal: store.journal,
     kinds: [
       stageKind({ devices, records, openTemplateFile }),
       deployKind(devices, records),
       decommissionKind(devices, records),
+      restoreKind(devices),
       singleStepKind(devices, records),
       unitWorkKind({
         unitDevices,

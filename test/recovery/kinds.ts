@@ -1,6 +1,6 @@
 /** Where a step is killed while it is applied, and while it is undone; see src-main/jobs/fail-points.ts. */
 export const applyPoints = ['after-intent', 'after-apply', 'after-done'] as const
-const undoPoints = ['before-undo', 'after-undo'] as const
+export const undoPoints = ['before-undo', 'after-undo'] as const
 
 export const kinds = ['stage', 'deploy', 'decommission'] as const
 export type Kind = (typeof kinds)[number]

@@ -6,7 +6,6 @@ import type { SecretSource } from '#shared/domain/connection.ts'
 import { placeOfArray } from '#shared/domain/storage.ts'
 import type { Volume } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
-import { checkInput } from '#main/api/api.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import { describeChecks } from '../describe-checks.ts'
 import { ensureHostKeys } from '../host-keys.ts'
@@ -21,9 +20,8 @@ import type { MakeAction, Outcome, Tools } from '../tools.ts'
 type ArrayEntry = OutputOf<'inventory.listArrays'>[number]
 type Probe = OutputOf<'inventory.probeArray'>
 
-interface AddOptions extends Omit<SshOptions, 'ssh'> {
+interface AddOptions extends SshOptions {
   readonly driver: 'linux-storage' | 'embedded'
-  readonly ssh?: string
   readonly volume?: Record<string, string>
   readonly portal?: string
   readonly tgtControlPort?: number
@@ -37,7 +35,7 @@ interface AddOptions extends Omit<SshOptions, 'ssh'> {
 export function registerArrayCommands(program: Command, makeAction: MakeAction): void {
   const array = program.command('array').description('storage arrays')
 
-  addSshOptions(array.command('add').argument('<name>'), 'where it is another computer')
+  addSshOptions(array.command('add').argument('<name>'))
     .description('record an array and look at what it can do; changes nothing on it')
     .addOption(
       new Option('--driver <driver>', 'what it is; embedded: this computer itself, no storage hardware')
@@ -149,7 +147,7 @@ async function addArray(tools: Tools, name: string, options: AddOptions): Promis
   const config =
     options.driver === 'embedded' ? embedded(tools, name, options) : linuxStorage(tools, name, options)
   // before the device hears of us
-  checkInput('inventory.addArray', config)
+  tools.client.check('inventory.addArray', config)
   if (config.driver === 'linux-storage')
     await ensureHostKeys(tools, config.connection, options.acceptHostKey ?? [])
   const probe = await tools.client.call('inventory.addArray', config)
@@ -165,14 +163,13 @@ type NewArray = InputOf<'inventory.addArray'>
 type NewArrayOf<Driver extends NewArray['driver']> = Extract<NewArray, { driver: Driver }>
 
 function linuxStorage(tools: Tools, name: string, options: AddOptions): NewArrayOf<'linux-storage'> {
-  const { ssh, portal } = options
-  if (ssh === undefined) throw missing('--ssh', options)
+  const { portal } = options
   if (portal === undefined) throw missing('--portal', options)
   refuseOptions(options, ['openToNetwork', 'chapUser', 'chapSecretEnv'])
   return {
     name,
     driver: 'linux-storage',
-    connection: readConnection({ ...options, ssh }, tools.io.env),
+    connection: readConnection(options, tools.io.env),
     settings: {
       volumes: options.volume ?? {},
       portal,
