@@ -60,6 +60,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   const devices = createDevices({
     store,
     ssh,
+    secrets,
     computer: {
       dataDir,
       initiatorName,

@@ -93,8 +93,14 @@ const noSecret = (label: string, portal: string): AppError =>
   })
 
 /** Not worth keeping: the target refused it, or nobody gave one. */
-const isWrong = async (error: unknown, asked: Promise<string | undefined>): Promise<boolean> =>
-  toAppError(error).code === 'auth-failed' || (await asked.catch(() => undefined)) === undefined
+async function isWrong(error: unknown, asked: Promise<string | undefined>): Promise<boolean> {
+  if (toAppError(error).code === 'auth-failed') return true
+  try {
+    return (await asked) === undefined
+  } catch {
+    return true
+  }
+}
 
 function factsInBand({ inquiry, serial, names }: LunFacts): LunFactsInBand {
   const { vendor, product, revision } = inquiry

@@ -43,12 +43,11 @@ export function stageDisksKind(parts: StageDisksParts): JobKind<StageDisksPlan> 
         osType: header.osType,
         initiator: plan.initiator,
       }
-      // What is written goes with the container: nothing of it is undone by itself.
-      const { undo: _undo, ...writing } = writeStep(parts, write)
       return [
         createContainerStep(array, container, unit.sizeBytes, jobId),
         mappedLunStep(lunSteps),
-        { ...writing, undoCommands: [] },
+        // what is written goes with the container
+        writeStep(parts, write),
         ...write.images.map((disk) => verifyStep(parts, write.device, disk)),
         ...dropLunSteps(lunSteps),
         recordStep(

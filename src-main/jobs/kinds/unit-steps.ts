@@ -5,7 +5,7 @@ import type { PlannedUnit } from '#main/protocols/unit/disks-layout.ts'
 import type { BlockDevice, BulkOptions, FileContent } from '#main/transports/block/block-device.ts'
 import { nameOfDevice, withDevice, type UnitDevices } from '#main/units/devices.ts'
 import { verifyDisk } from '#main/units/unit-disks.ts'
-import { eraseUnit, observeWrittenUnit, writeUnit } from '#main/units/write-unit.ts'
+import { observeWrittenUnit, writeUnit } from '#main/units/write-unit.ts'
 import type { Step, StepContext } from '../step.ts'
 
 export interface PlannedDisk {
@@ -66,7 +66,7 @@ export function verifyStep(parts: UnitWorkParts, where: UnitDevice, disk: Planne
   }
 }
 
-/** Puts the disks, the table and the header on an empty device. */
+/** Puts the disks, the table and the header on an empty device; without an undo. */
 export function writeStep(parts: UnitWorkParts, plan: PlannedWrite): Step {
   const { device: where, images, unit, header, isZeroed } = plan
   const { unitId } = header
@@ -80,14 +80,12 @@ export function writeStep(parts: UnitWorkParts, plan: PlannedWrite): Step {
       ...images.map(({ path, index, sizeBytes }) => `write ${sizeBytes} bytes of ${path} as disk ${index}`),
       `write the partition table with ${unit.partitions.length} partitions, then the header of unit ${unitId}`,
     ],
-    undoCommands: [`write zeros to both ends of the device if they bear unit ${unitId}`],
+    undoCommands: [],
     observe: ({ signal }) =>
       onDevice(parts, where, 'read', signal, async (device) =>
         (await observeWrittenUnit(device, unitId, signal)) === 'present' ? 'present' : 'partial',
       ),
     apply: (context) => writeImages(parts, plan, context, isZeroed),
-    undo: ({ signal }) =>
-      onDevice(parts, where, 'write', signal, (device) => eraseUnit(device, unitId, signal)),
   }
 }
 

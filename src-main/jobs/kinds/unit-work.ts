@@ -5,6 +5,7 @@ import { formatBytes } from '#shared/units/bytes.ts'
 import { nameOfDevice } from '#main/units/devices.ts'
 import { applyUnitRepair } from '#main/units/repair-unit.ts'
 import { exportDisk } from '#main/units/unit-disks.ts'
+import { eraseUnit } from '#main/units/write-unit.ts'
 import type { JobKind, Step } from '../step.ts'
 import {
   bulk,
@@ -59,7 +60,10 @@ function stepsOf(parts: UnitWorkParts, plan: UnitWorkPlan, jobId: string): Step[
     case 'repair':
       return [repairStep(parts, plan)]
     case 'write':
-      return [writeStep(parts, plan), ...plan.images.map((disk) => verifyStep(parts, plan.device, disk))]
+      return [
+        erasableWriteStep(parts, plan),
+        ...plan.images.map((disk) => verifyStep(parts, plan.device, disk)),
+      ]
   }
 }
 
@@ -121,5 +125,16 @@ function repairStep(parts: UnitWorkParts, { device: where, digest, writes }: Pla
     observe: () => Promise.resolve('absent'),
     apply: ({ signal }) =>
       onDevice(parts, where, 'write', signal, (device) => applyUnitRepair(device, digest, signal)),
+  }
+}
+
+/** A device that is not the console's own is given back as it was found. */
+function erasableWriteStep(parts: UnitWorkParts, plan: PlanOf<'write'>): Step {
+  const { device: where, header } = plan
+  return {
+    ...writeStep(parts, plan),
+    undoCommands: [`write zeros to both ends of the device if they bear unit ${header.unitId}`],
+    undo: ({ signal }) =>
+      onDevice(parts, where, 'write', signal, (device) => eraseUnit(device, header.unitId, signal)),
   }
 }
