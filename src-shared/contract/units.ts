@@ -93,8 +93,11 @@ export const scanSchema = z.object({
 })
 export type UnitScan = z.infer<typeof scanSchema>
 
-/** atomic: by COMPARE AND WRITE; read-back: two consoles that act at the same moment may both succeed. */
-const lockMethodSchema = z.enum(['atomic', 'read-back'])
+/**
+ * atomic: by COMPARE AND WRITE; read-back: two consoles that act at the same moment may both succeed. Absent: the lock
+ * was as it should be already.
+ */
+const lockMethodSchema = z.enum(['atomic', 'read-back']).optional()
 
 export const unitCalls = {
   /** What a device is, by its two ends; of a unit all that its header tells (A8, B3). Changes nothing. */
