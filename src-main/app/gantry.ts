@@ -6,6 +6,7 @@ import { createJobs } from '#main/jobs/jobs.ts'
 import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
+import { exportKind } from '#main/jobs/kinds/export.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
 import { createConnections } from '#main/services/connections.ts'
@@ -13,6 +14,7 @@ import { createContainers } from '#main/services/containers.ts'
 import type { ServiceContext } from '#main/services/context.ts'
 import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
+import { openExportFolder } from '#main/services/exports/local-folder.ts'
 import { createOperations } from '#main/services/operations.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
 import { openTemplateFile } from '#main/services/templates/template-content.ts'
@@ -55,6 +57,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
       stageKind({ devices, records, openTemplateFile }),
       deployKind(devices, records),
       decommissionKind(devices, records),
+      exportKind({ devices, records, openFolder: openExportFolder }),
       singleStepKind(devices, records),
     ],
     owner: currentOwner(),

@@ -50,6 +50,15 @@ export const decommissionSchema = z.object({
   deployments: z.array(nameSchema).min(1),
 })
 
+/** Container -> folder of the computer that the console runs on. */
+export const exportSchema = z.object({
+  kind: z.literal('export'),
+  ...containerRef,
+  host: nameSchema,
+  /** Absolute path of a folder that is not there yet. */
+  folder: z.string().min(1).max(4096),
+})
+
 /** The single steps of A18. */
 export const singleStepSchemas = [
   z.object({ kind: z.literal('create-container'), ...containerRef, sizeBytes: z.number().positive() }),
@@ -72,6 +81,7 @@ export const operationSchema = z.discriminatedUnion('kind', [
   stageSchema,
   deploySchema,
   decommissionSchema,
+  exportSchema,
   ...singleStepSchemas,
 ])
 export type Operation = z.infer<typeof operationSchema>

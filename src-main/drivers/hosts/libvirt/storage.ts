@@ -8,6 +8,7 @@ import { createHashing } from './hash.ts'
 import { createLunRunner } from './lun-runner.ts'
 import { createMounts } from './mount.ts'
 import { createPreparation } from './prepare.ts'
+import { createSending } from './send.ts'
 
 export type HostStorage = Pick<
   HostDriver,
@@ -21,6 +22,7 @@ export type HostStorage = Pick<
   | 'mountPointOf'
   | 'copyFiles'
   | 'receiveFile'
+  | 'sendFile'
   | 'syncUnit'
   | 'hashFiles'
   | 'convertImage'
@@ -34,6 +36,7 @@ export function createHostStorage(config: HostConfig, shell: Shell): HostStorage
     ...createPreparation(runner),
     ...createMounts(runner),
     ...createCopies(runner),
+    ...createSending(runner, shell.files),
     ...createHashing(config.name, shell),
     ...createConversion(runner),
   }
