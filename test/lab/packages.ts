@@ -8,10 +8,12 @@ import { exec, labEnvironment } from './exec.ts'
 const packages = {
   'openssh-server': '/usr/sbin/sshd',
   'openssh-client': 'ssh-keygen',
+  sudo: 'sudo',
   'util-linux': 'unshare',
   mount: 'losetup',
   tgt: 'tgtd',
   xfsprogs: 'mkfs.xfs',
+  'btrfs-progs': 'mkfs.btrfs',
   e2fsprogs: 'mkfs.ext4',
   'ntfs-3g': 'mkntfs',
   fdisk: 'sfdisk',
@@ -32,6 +34,9 @@ const packages = {
   extlinux: 'extlinux',
   'syslinux-common': '/usr/lib/syslinux/modules/bios/ldlinux.c32',
   binutils: 'as',
+  ovmf: '/usr/share/qemu/firmware/60-edk2-x86_64.json',
+  'systemd-boot-efi': '/usr/lib/systemd/boot/efi/linuxx64.efi.stub',
+  mtools: 'mformat',
   debootstrap: 'debootstrap',
 } as const
 
@@ -74,7 +79,7 @@ function whyNotByKernel(): string | undefined {
   const namespaces = run('unshare', '--mount', '--pid', '--uts', '--fork', 'true')
   if (namespaces.error === undefined && namespaces.status !== 0)
     return `this root may not make namespaces: ${namespaces.stderr.toString().trim()}`
-  for (const fileSystem of ['xfs', 'overlay', 'fuse']) {
+  for (const fileSystem of ['xfs', 'btrfs', 'overlay', 'fuse']) {
     run('modprobe', '-q', fileSystem) // where it is built in, or kmod comes only with our packages, the list decides
     const known = readFileSync('/proc/filesystems', 'utf8').split(/\s+/)
     if (!known.includes(fileSystem)) return `this kernel has no ${fileSystem}`

@@ -30,15 +30,17 @@ export const labStateSchema = z.object({
     tgtControlPort: z.int(),
     portal: z.string(),
     /** Mount points; they exist on the array only. */
-    volumes: z.object({ vol1: z.string(), small: z.string() }),
+    volumes: z.object({ vol1: z.string(), small: z.string(), btrfs: z.string() }),
   }),
   host: z.object({
     sshHost: z.string(),
     sshPort: z.int(),
     stateDir: z.string(),
     iqn: z.string(),
-    /** May log in, may do nothing: for the fault "host without rights". */
+    /** May log in, may do nothing: for the fault "host without rights". On the array too. */
     userWithoutRights: z.string(),
+    /** May log in and use sudo without a password. On the array too. */
+    userWithSudo: z.string(),
   }),
   guest: z.object({
     sshHost: z.string(),
@@ -51,6 +53,8 @@ export const labStateSchema = z.object({
   template: templateSchema,
   /** 4 MiB without an operating system: prints VMREADY in under a second. */
   tiny: templateSchema.pick({ folder: true, raw: true, domain: true }),
+  /** Starts with UEFI only; its guest agent answers. Needs 256 MiB of memory. */
+  uefi: templateSchema.pick({ raw: true }),
 })
 export type LabState = z.infer<typeof labStateSchema>
 

@@ -83,6 +83,16 @@ async function prepareTiny(): Promise<string> {
   })
 }
 
+/** A disk of 40 MiB that UEFI starts, with the guest agent. */
+async function prepareUefi(): Promise<string> {
+  const kernel = await prepareKernel()
+  const script = join(here, 'build-uefi-disk.sh')
+  const init = join(here, 'uefi-init.sh')
+  return cached('uefi', [contentOf(script, init), kernel], async (dir) => {
+    await exec('/bin/sh', [script, dir, kernel, init])
+  })
+}
+
 /** A VM as files, which a test may change: the disk is a copy. */
 async function writeVmFolder(folder: string, vm: { name: string; memoryMiB: number; raw: string }) {
   mkdirSync(folder, { recursive: true })
@@ -98,8 +108,8 @@ async function writeVmFolder(folder: string, vm: { name: string; memoryMiB: numb
 export async function prepareTemplates(
   labDir: string,
   options: TemplateOptions = {},
-): Promise<Pick<LabState, 'template' | 'tiny'>> {
-  const [disks, tiny] = await Promise.all([prepareDisks(options), prepareTiny()])
+): Promise<Pick<LabState, 'template' | 'tiny' | 'uefi'>> {
+  const [disks, tiny, uefi] = await Promise.all([prepareDisks(options), prepareTiny(), prepareUefi()])
   const folder = join(labDir, 'template', 'vm')
   const tinyFolder = join(labDir, 'template', 'tiny')
   const raw = join(disks, 'disk.raw')
@@ -120,5 +130,6 @@ export async function prepareTemplates(
       domain: name,
     },
     tiny: { folder: tinyFolder, raw: tinyRaw, domain: tinyName },
+    uefi: { raw: join(uefi, 'disk.raw') },
   }
 }

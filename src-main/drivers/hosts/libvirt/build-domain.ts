@@ -24,9 +24,17 @@ function disk(index: number, bus: 'virtio' | 'sata', file: string, format: Image
   return element
 }
 
+/** Left to itself libvirt prefers a firmware that starts only what the keys in it have signed. */
+const withoutSecureBoot = (): XmlElement =>
+  makeElement(
+    'firmware',
+    {},
+    ['enrolled-keys', 'secure-boot'].map((name) => makeElement('feature', { enabled: 'no', name })),
+  )
+
 /**
  * A configuration for disks that bring none: a q35 machine with the host's CPU features, user-mode network and serial
- * console. Marked so that it is emulated on a host without KVM (see define-vm). The guest agent's channel is there
+ * console; UEFI without Secure Boot. Marked so that it is emulated on a host without KVM (see define-vm). The guest agent's channel is there
  * for guests that have one.
  */
 export function buildDomain(
@@ -47,6 +55,7 @@ export function buildDomain(
     text('vcpu', String(vm.cpus), { placement: 'static' }),
     makeElement('os', vm.firmware === 'uefi' ? { firmware: 'efi' } : {}, [
       text('type', 'hvm', { arch: 'x86_64', machine: 'q35' }),
+      ...(vm.firmware === 'uefi' ? [withoutSecureBoot()] : []),
     ]),
     makeElement('features', {}, [makeElement('acpi'), makeElement('apic')]),
     makeElement('cpu', { mode: 'maximum' }),

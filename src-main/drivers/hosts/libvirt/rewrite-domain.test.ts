@@ -84,6 +84,20 @@ describe('rewriteDomain (A11, A14)', () => {
     expect(configuration.text).toContain('<nvram template="/usr/share/OVMF/OVMF_VARS_4M.ms.fd"/>')
   })
 
+  it.each(['yes', 'no'])(
+    'Secure Boot of a loader that libvirt chooses (secure="%s") is asked for as a feature',
+    (secure) => {
+      const text = fixture('rich.xml')
+        .replace(/<firmware>.*<\/firmware>/, '')
+        .replace('secure="yes"', `secure="${secure}"`)
+      const { configuration } = rewriteDomain(spec(text, [disk(0, 'qcow2'), disk(1, 'vhd')]))
+      expect(configuration.text).not.toContain('<loader')
+      expect(configuration.text.match(/<feature .*>/g)).toEqual([
+        `<feature enabled="${secure}" name="secure-boot"/>`,
+      ])
+    },
+  )
+
   it.each([
     ['too few', [disk(0, 'raw')]],
     ['too many', [disk(0, 'raw'), disk(1, 'raw'), disk(2, 'raw')]],
@@ -122,6 +136,13 @@ describe('buildDomain', () => {
       ['vda', 'disk0.vhd', 'vpc'],
       ['vdb', 'disk1.raw', 'raw'],
     ])
+  })
+
+  it('UEFI is one without Secure Boot, as the guest may not be signed', () => {
+    expect(built.text).toMatch(
+      /<feature enabled="no" name="enrolled-keys"\/>\s*<feature enabled="no" name="secure-boot"\/>/,
+    )
+    expect(buildDomain({ ...vm, firmware: 'bios' }, []).text).not.toMatch(/firmware|efi/)
   })
 
   it('sata disks come without any virtio device that the guest needs', () => {

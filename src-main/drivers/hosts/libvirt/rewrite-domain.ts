@@ -19,6 +19,7 @@ import { renewDevices, renewInterfaces, setSerialConsole } from './rewrite-devic
 
 /** Of `<metadata>` only this describes the guest; all else belongs to whatever manages the template's own VM. */
 const guestMetadata = 'libosinfo'
+const secureBoot = 'secure-boot'
 
 /**
  * A template's configuration for a new VM: new name, UUID, MAC addresses, fresh UEFI variables, disks on the unit,
@@ -87,16 +88,22 @@ function renewFirmware(root: XmlElement): void {
   }
   const hasTemplate = (nvram: XmlElement): boolean => !automatic && nvram.attributes.has('template')
   os.children = elementsOf(os).filter((child) => child.name !== 'nvram' || hasTemplate(child))
-  if (!automatic) return
-  // The path that was chosen on the template's host; asked for again on this one.
-  os.children = elementsOf(os).filter(
-    (child) => child.name !== 'loader' || attributeOf(child, 'secure') === 'yes',
-  )
-  for (const loader of childrenOf(os, 'loader')) {
-    loader.children = []
-    loader.attributes.clear()
-    loader.attributes.set('secure', 'yes')
-  }
+  if (automatic) askForFirmware(os)
+}
+
+/**
+ * The loader's path was chosen on the template's host; this one is asked again. Some versions of libvirt refuse a
+ * loader's `secure` where they choose themselves (9.0 does), so that it becomes the feature that is asked for.
+ */
+function askForFirmware(os: XmlElement): void {
+  const secure = attributeOf(find(os, 'loader'), 'secure')
+  removeAll(os, 'loader')
+  const asked = find(os, 'firmware')
+  const features = asked === undefined ? [] : childrenOf(asked, 'feature')
+  if (secure === undefined || features.some((feature) => attributeOf(feature, 'name') === secureBoot)) return
+  const feature = makeElement('feature', { enabled: secure, name: secureBoot })
+  if (asked === undefined) os.children.push(makeElement('firmware', {}, [feature]))
+  else asked.children.push(feature)
 }
 
 /** cloud-init reads name and instance from the SMBIOS serial number: "ds=nocloud;h=web;i=1". */

@@ -48,6 +48,12 @@ const meanings: readonly Meaning[] = [
       'Turn on virtualization in the firmware of the host and load its KVM module, or choose another host.',
   },
   {
+    words: /Unable to find any firmware/i,
+    code: 'not-supported',
+    message: 'The host has no UEFI firmware of the kind that the VM asks for',
+    advice: 'Install it on the host (package ovmf or edk2-ovmf).',
+  },
+  {
     words: /failed to get domain|Domain not found/,
     code: 'not-found',
     message: 'The VM is not on the host',
