@@ -75,9 +75,16 @@ describeLab('crash matrix', () => {
     })
   })
 
-  describe('an export that is killed is finished', () => {
-    test.each(applyPointsOf('export'))('%s', async (point) => {
-      await bench.killAt(bench.export('crashed'), point)
+  describe('an export that is killed, and killed again while it is recovered, is finished', () => {
+    const points = applyPointsOf('export')
+    const half = Math.ceil(points.length / 2)
+    const lives = points.slice(0, half).map((point, index) => [point, points[half + index] ?? point] as const)
+    test('every point is in a life', () => {
+      expect(new Set(lives.flat())).toEqual(new Set(points))
+    })
+    test.each(lives)('%s, then %s', async (first, second) => {
+      await bench.killAt(bench.export('crashed'), first)
+      await bench.killAt(['jobs', 'recover'], second)
       expect(await bench.recover()).toEqual([{ kind: 'export', state: 'done' }])
       expect(await bench.changes(exported)).toEqual(exported)
       bench.removeExport('crashed')

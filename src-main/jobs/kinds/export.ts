@@ -142,13 +142,16 @@ function receiveStep(
     commands: [...host.sendFile(lun, file.name, file.sizeBytes, async () => undefined).commands],
     undoCommands: [],
     observe: async () => ((await folder.has(file.name)) ? 'present' : 'absent'),
-    async apply({ signal, report }) {
+    async apply(context) {
       const there = await folder.checksum(file.name)
       if (there?.sha256 === file.sha256) return
       const target = await folder.create(file.name)
       try {
         const action = host.sendFile(lun, file.name, file.sizeBytes, (chunk) => target.write(chunk))
-        const received = await action.run({ signal, report })
+        const received = await action.run({
+          signal: context.signal,
+          report: (progress) => context.report(progress),
+        })
         requireSame(plan, file, received)
         await target.keep()
       } catch (error) {
