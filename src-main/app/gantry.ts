@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ContractHandlers } from '#shared/contract/index.ts'
 import { createApi, type Api } from '#main/api/api.ts'
@@ -7,8 +8,10 @@ import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
 import { exportKind } from '#main/jobs/kinds/export.ts'
+import { restoreKind } from '#main/jobs/kinds/restore.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
+import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
 import { createConnections } from '#main/services/connections.ts'
 import { createContainers } from '#main/services/containers.ts'
 import type { ServiceContext } from '#main/services/context.ts'
@@ -16,13 +19,17 @@ import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
 import { openExportFolder } from '#main/services/exports/local-folder.ts'
 import { createOperations } from '#main/services/operations.ts'
+import { openImageContent } from '#main/services/templates/image-content.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
 import { openTemplateFile } from '#main/services/templates/template-content.ts'
+import { createUnits } from '#main/services/units/units.ts'
 import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
 import { createDevices } from './devices.ts'
+import { lockOwner } from './lock-owner.ts'
 import { inventoryRecords } from './records.ts'
+import { createUnitDevices } from './unit-devices.ts'
 import { productVersion } from './version.ts'
 
 export interface GantryOptions {
@@ -51,6 +58,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   const events = createEventHub()
   const devices = createDevices(store, ssh)
   const records = inventoryRecords(store)
+  const unitDevices = createUnitDevices()
   const jobs = createJobs({
     journal: store.journal,
     kinds: [
@@ -58,7 +66,12 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
       deployKind(devices, records),
       decommissionKind(devices, records),
       exportKind({ devices, records, openFolder: openExportFolder }),
+      restoreKind(devices),
       singleStepKind(devices, records),
+      unitWorkKind({
+        unitDevices,
+        openImage: (path, options) => openImageContent(path, { ...options, tempDir: tmpdir() }),
+      }),
     ],
     owner: currentOwner(),
     isAlive: isOwnerAlive,
@@ -74,6 +87,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     jobs,
     productVersion,
     inventoryChanged: () => events.emit('inventory.inventoryChanged', {}),
+    unitDevices,
     readTemplate: (host, source, signal) =>
       source.kind !== 'domain' && source.on === 'console'
         ? readConsoleTemplate(source, {
@@ -87,6 +101,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     ...createInventory(context, devices.candidates),
     ...createContainers(context),
     ...createOperations(context),
+    ...createUnits({ unitDevices, lockOwner }),
     ...createJobHandlers(context),
   }
   return {

@@ -4,6 +4,7 @@ import type { z } from 'zod'
 import type { sshConnectionSchema } from '#shared/domain/connection.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { present, repeated, repeatedFile } from './parse-options.ts'
+import { secretVariable } from './secret-variable.ts'
 
 type SshConnectionInput = z.input<typeof sshConnectionSchema>
 
@@ -66,6 +67,8 @@ export function parseAddress(text: string): { user?: string; host: string; port?
 /** The connection that goes into the inventory; never a secret, at most the name of a variable. */
 export function readConnection(options: SshOptions, env: NodeJS.ProcessEnv): SshConnectionInput {
   const { sshConfig } = options
+  const fromVariable = (variable: string | undefined): SshConnectionInput['password'] =>
+    variable === undefined ? undefined : secretVariable(variable, '--password-env or --passphrase-env', env)
   return {
     ...parseAddress(options.ssh),
     ...present({
@@ -74,22 +77,9 @@ export function readConnection(options: SshOptions, env: NodeJS.ProcessEnv): Ssh
       jumps: options.jump?.flatMap((text) => text.split(',')),
       sudo: options.sudo,
       knownHostsFiles: options.knownHosts,
-      password: fromVariable(options.passwordEnv, env),
-      passphrase: fromVariable(options.passphraseEnv, env),
+      password: fromVariable(options.passwordEnv),
+      passphrase: fromVariable(options.passphraseEnv),
     }),
     ...(sshConfig === undefined ? {} : { configFile: sshConfig === 'none' ? null : resolve(sshConfig) }),
   }
-}
-
-function fromVariable(variable: string | undefined, env: NodeJS.ProcessEnv): SshConnectionInput['password'] {
-  if (variable === undefined) return undefined
-  if (env[variable] === undefined)
-    throw new AppError('bad-request', 'There is no such environment variable', {
-      // the name only when it can be one: a secret given by mistake is not repeated
-      object: /^[A-Z_][A-Z0-9_]*$/.test(variable)
-        ? `variable ${variable}`
-        : '--password-env or --passphrase-env',
-      advice: 'Name a variable that holds the secret, and set it before running gantry.',
-    })
-  return { from: 'env', variable }
 }

@@ -5,8 +5,10 @@ import type { ServiceContext } from './context.ts'
 import { planDecommission } from './plans/plan-decommission.ts'
 import { planDeploy } from './plans/plan-deploy.ts'
 import { planExport } from './plans/plan-export.ts'
+import { planRestore } from './plans/plan-restore.ts'
 import { planSingleStep } from './plans/plan-single-step.ts'
 import { planStage } from './plans/plan-stage.ts'
+import { planUnitWork } from './plans/plan-unit-work.ts'
 import type { PlannedWork } from './plans/planned.ts'
 
 const planTimeoutMs = 120_000
@@ -55,6 +57,13 @@ function work(context: ServiceContext, operation: Operation): Promise<PlannedWor
       return planDecommission(context, operation, signal)
     case 'export':
       return planExport(context, operation, signal)
+    case 'restore-deployments':
+      return planRestore(context, operation, signal)
+    case 'verify-unit':
+    case 'export-disk':
+    case 'repair-unit':
+    case 'write-unit':
+      return planUnitWork(context, operation, signal)
     default:
       return planSingleStep(context, operation, signal)
   }

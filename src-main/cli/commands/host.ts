@@ -1,8 +1,7 @@
 import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { InputOf, OutputOf } from '#shared/contract/index.ts'
-import { checkInput } from '#main/api/api.ts'
-import type { Vm } from '#shared/domain/compute.ts'
+import { placeOfHost, type Vm } from '#shared/domain/compute.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import { describeChecks } from '../describe-checks.ts'
 import { ensureHostKeys } from '../host-keys.ts'
@@ -115,7 +114,7 @@ async function addHost(tools: Tools, name: string, options: AddOptions): Promise
     }),
   }
   // before the device hears of us
-  checkInput('inventory.addHost', config)
+  tools.client.check('inventory.addHost', config)
   await ensureHostKeys(tools, connection, options.acceptHostKey ?? [])
   const probe = await tools.client.call('inventory.addHost', config)
   return { value: probe, text: describeProbe(name, probe) }
@@ -133,7 +132,7 @@ const hostsTable = (hosts: readonly HostEntry[]): string =>
     ? 'No hosts yet; "gantry host add --help" shows how to add one.'
     : formatTable(hosts, [
         { title: 'HOST', value: ({ config }) => config.name },
-        { title: 'ADDRESS', value: ({ config }) => config.connection.host },
+        { title: 'ADDRESS', value: ({ config }) => placeOfHost(config) },
         { title: 'HYPERVISOR', value: ({ facts }) => facts?.hypervisor ?? '-' },
         { title: 'OS TYPE', value: ({ facts }) => facts?.osType ?? '-' },
         { title: 'ATTACHES BY', value: ({ facts }) => facts?.attachMethod ?? '-' },

@@ -49,6 +49,11 @@ export interface AttachedLun {
   readonly readOnly?: boolean
 }
 
+export interface MountOptions {
+  readonly fileSystem: FileSystemType
+  readonly readOnly?: boolean
+}
+
 export interface CopyFile {
   /** Absolute path on the host. */
   readonly source: string
@@ -85,35 +90,9 @@ export interface DefineVm {
 export type ReadySign = { readonly kind: 'serial'; readonly text: string } | { readonly kind: 'agent' }
 
 /**
- * A hypervisor host. A LUN is found by its identity (serial, NAA; target name where the way of attaching has it) and
- * never by order or device name. The same rules for Actions hold as for arrays: durable when succeeded, to be
- * observed when failed, undo of what is not there succeeds, and only what is ours is touched.
+ * What a host does with the file system of a unit (layout `files`). The LUN is attached; `not-found` when it is not.
  */
-export interface HostDriver {
-  readonly config: HostConfig
-
-  /** Answers also when checks fail (a missing tool or right is a failed check with advice). */
-  probe(signal: AbortSignal): Promise<HostProbe>
-  listVms(signal: AbortSignal): Promise<Vm[]>
-  findVm(uuid: string, signal: AbortSignal): Promise<Vm | undefined>
-
-  /** Reads a template that lies on this host (kinds domain, folder and image with `on: host`). not-found, bad-request. */
-  readTemplate(source: TemplateSource, signal: AbortSignal): Promise<Template>
-  /** A configuration for disks that bring none, or that come from an OVF. Pure. */
-  buildConfiguration(
-    vm: Template['vm'],
-    disks: readonly { readonly name: string; readonly format: ImageFormat }[],
-  ): VmConfiguration
-
-  /**
-   * Logs in and waits until the block device with the LUN's serial is there, read-only where the array exports it so.
-   * Again: succeeds, same device.
-   */
-  attachLun(lun: LunAddress): Action<AttachedLun>
-  findAttached(lun: LunAddress, signal: AbortSignal): Promise<AttachedLun | undefined>
-  /** Logs out and proves that the device is gone. Refuses (busy) while it is mounted. Not there: succeeds. */
-  detachLun(lun: LunAddress): Action
-
+export interface UnitFiles {
   /**
    * Partitions and formats an attached LUN, once: refuses (bad-request) when the device bears any unit header or any
    * known signature (partition table, file system), or its serial is not the LUN's. The guard of A10 is in the same
@@ -124,10 +103,9 @@ export interface HostDriver {
   writeHeader(lun: LunAddress, bytes: Uint8Array): Action
 
   /** Mounts the unit's file system at a path of its own; again: succeeds. Returns the mount point. */
-  mountUnit(
-    lun: LunAddress,
-    options: { readonly fileSystem: FileSystemType; readonly readOnly?: boolean },
-  ): Action<string>
+  mountUnit(lun: LunAddress, options: MountOptions): Action<string>
+  /** attachLun and mountUnit in one, for a LUN that bears a unit. Returns the mount point. */
+  attachMounted(lun: LunAddress, options: MountOptions): Action<string>
   /** Not mounted: succeeds. In use: busy, with who uses it. */
   unmountUnit(lun: LunAddress): Action
   /** Where mountUnit mounts it. */
@@ -163,8 +141,45 @@ export interface HostDriver {
     toName: string,
   ): Action
 
-  /** The new VM's configuration; sends nothing. MAC addresses are random, locally administered for the hypervisor. */
+  /** The new VM's configuration with disks on the mounted unit; sends nothing. MAC addresses are random, locally administered for the hypervisor. */
   describeVm(spec: DefineVm): VmDefinition
+}
+
+/**
+ * A hypervisor host. A LUN is found by its identity (serial, NAA; target name where the way of attaching has it) and
+ * never by order or device name. The same rules for Actions hold as for arrays: durable when succeeded, to be
+ * observed when failed, undo of what is not there succeeds, and only what is ours is touched.
+ */
+export interface HostDriver {
+  readonly config: HostConfig
+
+  /** Answers also when checks fail (a missing tool or right is a failed check with advice). */
+  probe(signal: AbortSignal): Promise<HostProbe>
+  listVms(signal: AbortSignal): Promise<Vm[]>
+  /** Names of all VMs: what listVms tells without asking for each VM's configuration. */
+  listVmNames(signal: AbortSignal): Promise<string[]>
+  findVm(uuid: string, signal: AbortSignal): Promise<Vm | undefined>
+
+  /** Reads a template that lies on this host (kinds domain, folder and image with `on: host`). not-found, bad-request. */
+  readTemplate(source: TemplateSource, signal: AbortSignal): Promise<Template>
+  /** A configuration for disks that bring none, or that come from an OVF. Pure. */
+  buildConfiguration(
+    vm: Template['vm'],
+    disks: readonly { readonly name: string; readonly format: ImageFormat }[],
+  ): VmConfiguration
+
+  /**
+   * Logs in and waits until the block device with the LUN's serial is there, read-only where the array exports it so.
+   * Again: succeeds, same device.
+   */
+  attachLun(lun: LunAddress): Action<AttachedLun>
+  findAttached(lun: LunAddress, signal: AbortSignal): Promise<AttachedLun | undefined>
+  /** Logs out and proves that the device is gone. Refuses (busy) while it is mounted. Not there: succeeds. */
+  detachLun(lun: LunAddress): Action
+
+  /** Absent: the host has no files of LUNs. */
+  readonly files?: UnitFiles
+
   /** Registers it. A VM of that name or UUID that is not this one: busy. Again: succeeds. */
   defineVm(vm: VmDefinition): Action
   startVm(uuid: string): Action

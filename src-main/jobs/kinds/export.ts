@@ -3,15 +3,16 @@ import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { FileChecksum, HostDriver } from '#main/drivers/hosts/contract.ts'
+import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep } from './device-step.ts'
 import { exportMarkName, type ExportFolder, type OpenExportFolder } from './export-folder.ts'
 import {
   arrayTarget,
-  bringOnlineSteps,
+  attachMountedStep,
   copyObjectStep,
   hostTarget,
-  mountStep,
+  mappedLunStep,
   takeOfflineSteps,
 } from './lun-steps.ts'
 import type { InventoryRecords } from './records.ts'
@@ -62,10 +63,8 @@ export function exportKind(dependencies: ExportDependencies): JobKind<ExportPlan
 const settlements: Readonly<Record<string, string>> = {
   'make-folder': 'publish',
   snapshot: 'delete-snapshot',
-  'create-lun': 'destroy-lun',
-  'map-lun': 'unmap-lun',
-  attach: 'detach',
-  mount: 'unmount',
+  'create-lun': 'unmap-lun',
+  attach: 'unmount',
   describe: 'publish',
 }
 
@@ -89,8 +88,8 @@ function exportSteps(
   const steps: Step[] = [
     makeFolderStep(plan, folder),
     copyObjectStep(array, { from: container, to: plan.snapshot, mark: jobId }, 'snapshot', sizeBytes),
-    ...bringOnlineSteps({ ...lunContext, osType: plan.osType }),
-    mountStep(host, plan.lun, { fileSystem: plan.fileSystem, readOnly: true }),
+    mappedLunStep({ ...lunContext, osType: plan.osType }),
+    attachMountedStep({ host, lun: plan.lun }, { fileSystem: plan.fileSystem, readOnly: true }),
     ...plan.files.map((file, index) => receiveStep(host, plan, file, index, folder)),
     describeStep(plan, folder, jobId),
     ...takeOfflineSteps(lunContext),
@@ -134,12 +133,13 @@ function receiveStep(
   folder: ExportFolder,
 ): Step {
   const { lun } = plan
+  const files = unitFilesOf(host)
   return {
     id: `receive-${index}`,
     title: `Receive ${file.name}, ${formatBytes(file.sizeBytes)}, and compare its checksum with the container's`,
     target: hostTarget(host),
     weight: 0.1 + file.sizeBytes / bytesPerWeight,
-    commands: [...host.sendFile(lun, file.name, file.sizeBytes, async () => undefined).commands],
+    commands: [...files.sendFile(lun, file.name, file.sizeBytes, async () => undefined).commands],
     undoCommands: [],
     observe: async () => ((await folder.has(file.name)) ? 'present' : 'absent'),
     async apply(context) {
@@ -147,7 +147,7 @@ function receiveStep(
       if (there?.sha256 === file.sha256) return
       const target = await folder.create(file.name)
       try {
-        const action = host.sendFile(lun, file.name, file.sizeBytes, (chunk) => target.write(chunk))
+        const action = files.sendFile(lun, file.name, file.sizeBytes, (chunk) => target.write(chunk))
         const received = await action.run({
           signal: context.signal,
           report: (progress) => context.report(progress),

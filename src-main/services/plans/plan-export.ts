@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { OperationOf } from '#shared/contract/operations.ts'
-import { templateFileSchema } from '#shared/domain/compute.ts'
+import { portalOnHost, templateFileSchema } from '#shared/domain/compute.ts'
 import type { ObjectRef } from '#shared/domain/storage.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
@@ -13,7 +13,7 @@ import type { ExportPlan } from '#main/jobs/kinds/export.ts'
 import { configurationFileName } from '#main/jobs/kinds/stage-copy.ts'
 import { factsOfHost, now, type ServiceContext } from '../context.ts'
 import { requireFree } from '../exports/local-folder.ts'
-import { findUnit, headerForDeployment } from '../read-unit.ts'
+import { headerForDeployment, readUnit } from '../read-unit.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import type { PlannedWork } from './planned.ts'
 import { lunNumbersOf, requireLunNumbers } from './volume-checks.ts'
@@ -29,18 +29,14 @@ export async function planExport(
   const array = context.devices.array(input.array)
   const host = context.devices.host(input.host)
   const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
-  const [{ facts: object, unit }, luns, facts] = await Promise.all([
-    findUnit(array, container, signal),
+  const [{ sizeBytes, unit }, object, luns, facts] = await Promise.all([
+    readUnit(array, container, signal),
+    array.findObject(container, signal),
     array.listLuns(signal),
     factsOfHost(context, input.host, signal),
     requireFree(input.folder),
   ])
   const header = headerForDeployment(unit, container)
-  if (header.layout !== 'files')
-    throw new AppError('not-supported', 'Only containers with files can be exported', {
-      object: `container ${input.container}`,
-      facts: { layout: header.layout },
-    })
   if (!facts.fileSystems.includes(header.fileSystem.type))
     throw new AppError('not-supported', `The host cannot mount ${header.fileSystem.type} file systems`, {
       object: `host ${input.host}`,
@@ -48,14 +44,14 @@ export async function planExport(
     })
   requireLunNumbers(lunNumbersOf(array.config, input.volume, luns), 1)
   const files = filesOf(header, input.container)
-  const bytesToMove = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-  await requireSpace(input.folder, Math.min(bytesToMove, object.allocatedBytes))
+  const bytesToMove = files.reduce((sum, file) => sum + file.sizeBytes, 0)
+  await requireSpace(input.folder, Math.min(bytesToMove, object?.allocatedBytes ?? bytesToMove))
   const name = `export-${randomBytes(4).toString('hex')}-${input.container}`.slice(0, 63)
-  const portal = host.config.settings.portals[input.array]
+  const portal = portalOnHost(host.config, input.array)
   const plan: ExportPlan = {
     array: input.array,
     host: input.host,
-    container: { ...container, unitId: header.unitId, sizeBytes: object.sizeBytes },
+    container: { ...container, unitId: header.unitId, sizeBytes },
     snapshot: { volume: input.volume, kind: 'snapshot', name },
     lun: array.addressOf(array.newIdentity(name), portal),
     initiator: facts.initiatorName,

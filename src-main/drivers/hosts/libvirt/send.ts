@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { AppError } from '#shared/errors/app-error.ts'
 import { quote, sh } from '#main/transports/shell/script.ts'
 import type { RemoteFiles } from '#main/transports/shell/files.ts'
-import type { HostDriver } from '../contract.ts'
+import type { UnitFiles } from '../contract.ts'
 import { exit } from './exit-codes.ts'
 import { checkFileName, lunScript, mountPoint } from './lun-frame.ts'
 import { longWorkMs } from './lun-runner.ts'
@@ -13,7 +13,7 @@ import { deviceFunctions } from './unit-device.ts'
 export function createSending(
   runner: LunRunner,
   files: RemoteFiles | undefined,
-): Pick<HostDriver, 'sendFile'> {
+): Pick<UnitFiles, 'sendFile'> {
   const { config } = runner
   return {
     sendFile(lun, name, sizeBytes, accept) {
