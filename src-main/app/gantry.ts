@@ -17,6 +17,7 @@ import type { ServiceContext } from '#main/services/context.ts'
 import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
 import { createOperations } from '#main/services/operations.ts'
+import { restoreLunsForJobs } from '#main/services/restore-for-jobs.ts'
 import { openImageContent } from '#main/services/templates/image-content.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
 import { openTemplateFile } from '#main/services/templates/template-content.ts'
@@ -104,6 +105,11 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   return {
     api: createApi({ handlers, events }),
     async recover() {
+      const left = jobs.list().filter(({ state }) => state === 'interrupted')
+      await restoreLunsForJobs(
+        context,
+        left.map(({ id }) => id),
+      )
       return jobs.recover().flatMap(({ jobId, outcome }) => (outcome === 'left' ? [] : [jobId]))
     },
     async close() {
