@@ -26,7 +26,9 @@ import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
 import { createDevices } from './devices.ts'
+import { consoleInitiatorName } from './initiator-name.ts'
 import { lockOwner } from './lock-owner.ts'
+import { openLun } from './open-lun.ts'
 import { inventoryRecords } from './records.ts'
 import { createUnitDevices } from './unit-devices.ts'
 import { productVersion } from './version.ts'
@@ -49,15 +51,21 @@ export interface Gantry {
 /** Builds the core in order: store, sessions, drivers, jobs, services, api. */
 export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
   const store = openStore(join(dataDir, 'gantry.db'))
-  const ssh = createSshPool({
-    dataDir,
-    env,
-    secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
-  })
+  const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
+  const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
-  const devices = createDevices(store, ssh)
-  const records = inventoryRecords(store)
   const unitDevices = createUnitDevices()
+  const devices = createDevices({
+    store,
+    ssh,
+    secrets,
+    computer: {
+      dataDir,
+      initiatorName: consoleInitiatorName(dataDir),
+      openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
+    },
+  })
+  const records = inventoryRecords(store)
   const jobs = createJobs({
     journal: store.journal,
     kinds: [
