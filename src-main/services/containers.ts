@@ -72,7 +72,7 @@ async function readContainer(
           staged: {
             unitId: unit.header.unitId,
             osType: unit.header.osType,
-            fileSystem: unit.header.fileSystem.type,
+            ...(unit.header.fileSystem && { fileSystem: unit.header.fileSystem.type }),
             templateName: unit.header.vm.name,
             stagedAt: unit.header.stagedAt,
           },

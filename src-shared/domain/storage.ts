@@ -124,7 +124,8 @@ export const containerSchema = z.object({
     .object({
       unitId: uuidSchema,
       osType: osTypeSchema,
-      fileSystem: fileSystemTypeSchema,
+      /** Absent in the layout `disks`. */
+      fileSystem: fileSystemTypeSchema.optional(),
       templateName: z.string(),
       stagedAt: instantSchema,
     })

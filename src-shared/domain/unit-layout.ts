@@ -31,3 +31,7 @@ export const headerPartitionMbrType = 0xda
 export const headerCopyOffsets = [0, 512 * KiB] as const
 /** The longest JSON of a header, in bytes of UTF-8. */
 export const headerJsonLimitBytes = 480 * KiB
+
+/** The lock record, from the beginning of the header partition. */
+export const lockRecordOffset = 1020 * KiB
+export const lockRecordBytes = 512

@@ -8,7 +8,7 @@ import type { Shell } from '#main/transports/shell/shell.ts'
 import type { ArrayBench } from './array-bench.ts'
 import { inquire, logIn } from './iscsi-initiator.ts'
 import { startTargetLab } from './target-lab.ts'
-import type { TargetLab } from './target-lab.ts'
+import type { LabFileSystem, TargetLab } from './target-lab.ts'
 
 /** What a bench needs of the array that it stands on. */
 export interface ArrayUnderTest {
@@ -24,8 +24,9 @@ export interface ArrayUnderTest {
 /** A bench on an array of its own; `shellFor` gives each console its way to it (default: on this computer). */
 export async function startLinuxStorageBench(
   shellFor: (lab: TargetLab) => Shell = (lab) => lab.shell,
+  fileSystem: LabFileSystem = 'xfs',
 ): Promise<{ bench: ArrayBench; lab: TargetLab; close(): Promise<void> }> {
-  const lab = await startTargetLab()
+  const lab = await startTargetLab(fileSystem)
   const bench = createLinuxStorageBench({
     ...lab,
     shells: [shellFor(lab), shellFor(lab)],

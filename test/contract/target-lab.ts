@@ -9,13 +9,13 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { ArrayConfig } from '#shared/domain/storage.ts'
 import { MiB } from '#shared/units/bytes.ts'
-import { sh } from '#main/transports/shell/script.ts'
+import { raw, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
 import { createLocalShell } from './local-shell.ts'
 
-/** A real array of its own on this computer: two XFS volumes on loop devices and a tgtd. Needs root. */
+/** A real array of its own on this computer: two volumes on loop devices and a tgtd. Needs root. */
 export interface TargetLab {
   readonly config: ArrayConfig
   readonly shell: Shell
@@ -33,7 +33,11 @@ export interface TargetLab {
 
 export const lunLimitOfLab = 4
 
-export async function startTargetLab(): Promise<TargetLab> {
+/** btrfs: data and metadata share their room, so that a full volume is really full. */
+const formatters = { xfs: sh`mkfs.xfs -q -m reflink=1`, btrfs: sh`mkfs.btrfs -q --mixed` }
+export type LabFileSystem = keyof typeof formatters
+
+export async function startTargetLab(fileSystem: LabFileSystem = 'xfs'): Promise<TargetLab> {
   const folder = mkdtempSync(join(tmpdir(), 'gantry-array-'))
   const shell = createLocalShell('array lab-array')
   const exec = async (script: ShellScript): Promise<string> =>
@@ -86,7 +90,9 @@ export async function startTargetLab(): Promise<TargetLab> {
       writeFileSync(`${path}.img`, '')
       truncateSync(`${path}.img`, bytes)
       mkdirSync(path)
-      await exec(sh`mkfs.xfs -q -m reflink=1 ${`${path}.img`} && mount -o loop ${`${path}.img`} ${path}`)
+      await exec(
+        sh`${raw(formatters[fileSystem])} ${`${path}.img`} && mount -o loop ${`${path}.img`} ${path}`,
+      )
       mounted.push(path)
     }
     await exec(

@@ -17,17 +17,27 @@ export interface ArrayOptions {
 /** Not 0: whoever forgets `tgtadm -C` finds no daemon. The socket is in the array's own /run, so no number is taken. */
 export const tgtControlPort = 17
 
-/** A volume's image: sparse, XFS with reflinks. */
-async function makeVolume(file: string, sizeBytes: number): Promise<void> {
+const formatters = {
+  xfs: ['mkfs.xfs', '-q', '-m', 'reflink=1,rmapbt=1'],
+  btrfs: ['mkfs.btrfs', '-q'],
+} as const
+
+/** A volume's image: sparse, on a file system that shares blocks. */
+async function makeVolume(
+  file: string,
+  sizeBytes: number,
+  fileSystem: keyof typeof formatters,
+): Promise<void> {
   if (existsSync(file)) return
   if (sizeBytes < 300 * MiB) throw new Error(`XFS needs 300 MiB; a volume can't have ${sizeBytes} bytes`)
   writeFileSync(`${file}.new`, '')
   await exec('truncate', ['-s', String(sizeBytes), `${file}.new`])
-  await exec('mkfs.xfs', ['-q', '-m', 'reflink=1,rmapbt=1', `${file}.new`])
+  const [program, ...options] = formatters[fileSystem]
+  await exec(program, [...options, `${file}.new`])
   await exec('mv', [`${file}.new`, file])
 }
 
-/** The storage array: SSH, tgtd, two volumes. */
+/** The storage array: SSH, tgtd, three volumes. */
 export class LabArray {
   readonly machine: Machine
   readonly #state: LabState
@@ -40,11 +50,11 @@ export class LabArray {
   async start(options: ArrayOptions): Promise<void> {
     const { volumeBytes = 60 * 1024 * MiB, smallVolumeBytes = 1024 * MiB } = options
     const { root } = this.machine
-    const { vol1, small } = this.#state.array.volumes
-    mkdirSync(vol1, { recursive: true })
-    mkdirSync(small, { recursive: true })
-    await makeVolume(join(root, 'vol1.img'), volumeBytes)
-    await makeVolume(join(root, 'small.img'), smallVolumeBytes)
+    for (const mountPoint of Object.values(this.#state.array.volumes))
+      mkdirSync(mountPoint, { recursive: true })
+    await makeVolume(join(root, 'vol1.img'), volumeBytes, 'xfs')
+    await makeVolume(join(root, 'small.img'), smallVolumeBytes, 'xfs')
+    await makeVolume(join(root, 'btrfs.img'), 4096 * MiB, 'btrfs')
     await this.machine.start(this.#state.array.sshPort)
     await this.startDaemon()
   }

@@ -74,11 +74,11 @@ export class GantryCommand {
   }
 }
 
-export function sshOptions(lab: Lab, machine: 'array' | 'host' | 'guest'): string[] {
+export function sshOptions(lab: Lab, machine: 'array' | 'host' | 'guest', user = 'root'): string[] {
   const { ssh } = lab.state
   const { sshHost, sshPort } = lab.state[machine]
   return [
-    ...['--ssh', `root@${sshHost}:${sshPort}`, '--identity', ssh.identityFile],
+    ...['--ssh', `${user}@${sshHost}:${sshPort}`, '--identity', ssh.identityFile],
     ...['--known-hosts', ssh.knownHostsFile, '--ssh-config', 'none'],
   ]
 }

@@ -173,7 +173,11 @@ async function buildMachines(dir: string, options: LabOptions): Promise<Lab> {
       sshPort: arrayPort,
       tgtControlPort,
       portal: `127.0.0.1:${portalPort}`,
-      volumes: { vol1: join(dir, 'array', 'vol1'), small: join(dir, 'array', 'small') },
+      volumes: {
+        vol1: join(dir, 'array', 'vol1'),
+        small: join(dir, 'array', 'small'),
+        btrfs: join(dir, 'array', 'btrfs'),
+      },
     },
     host: {
       sshHost: '127.0.0.1',
@@ -181,6 +185,7 @@ async function buildMachines(dir: string, options: LabOptions): Promise<Lab> {
       stateDir: join(dir, 'host', 'state'),
       iqn: 'iqn.2026-11.gantry.lab:host',
       userWithoutRights: 'lab-visitor',
+      userWithSudo: 'lab-operator',
     },
     guest: {
       sshHost: '127.0.0.1',

@@ -188,7 +188,7 @@ describeLab('the whole job by the gantry command', () => {
     expect(table.partitions.map(({ start }) => (start * 512) % MiB)).toEqual([0, 0])
     const offset = (table.partitions[1]?.start ?? 0) * 512
     const { stdout: found } = await lab.array.machine.run(`blkid -p -O ${offset} -o export ${path}`)
-    expect(found).toContain(`UUID=${header.fileSystem.uuid}\n`)
+    expect(found).toContain(`UUID=${header.fileSystem?.uuid}\n`)
     expect(found).toContain('TYPE=ext4')
   })
 

@@ -8,10 +8,12 @@ import { exec, labEnvironment } from './exec.ts'
 const packages = {
   'openssh-server': '/usr/sbin/sshd',
   'openssh-client': 'ssh-keygen',
+  sudo: 'sudo',
   'util-linux': 'unshare',
   mount: 'losetup',
   tgt: 'tgtd',
   xfsprogs: 'mkfs.xfs',
+  'btrfs-progs': 'mkfs.btrfs',
   e2fsprogs: 'mkfs.ext4',
   'ntfs-3g': 'mkntfs',
   fdisk: 'sfdisk',
@@ -77,7 +79,7 @@ function whyNotByKernel(): string | undefined {
   const namespaces = run('unshare', '--mount', '--pid', '--uts', '--fork', 'true')
   if (namespaces.error === undefined && namespaces.status !== 0)
     return `this root may not make namespaces: ${namespaces.stderr.toString().trim()}`
-  for (const fileSystem of ['xfs', 'overlay', 'fuse']) {
+  for (const fileSystem of ['xfs', 'btrfs', 'overlay', 'fuse']) {
     run('modprobe', '-q', fileSystem) // where it is built in, or kmod comes only with our packages, the list decides
     const known = readFileSync('/proc/filesystems', 'utf8').split(/\s+/)
     if (!known.includes(fileSystem)) return `this kernel has no ${fileSystem}`

@@ -30,15 +30,17 @@ export const labStateSchema = z.object({
     tgtControlPort: z.int(),
     portal: z.string(),
     /** Mount points; they exist on the array only. */
-    volumes: z.object({ vol1: z.string(), small: z.string() }),
+    volumes: z.object({ vol1: z.string(), small: z.string(), btrfs: z.string() }),
   }),
   host: z.object({
     sshHost: z.string(),
     sshPort: z.int(),
     stateDir: z.string(),
     iqn: z.string(),
-    /** May log in, may do nothing: for the fault "host without rights". */
+    /** May log in, may do nothing: for the fault "host without rights". On the array too. */
     userWithoutRights: z.string(),
+    /** May log in and use sudo without a password. On the array too. */
+    userWithSudo: z.string(),
   }),
   guest: z.object({
     sshHost: z.string(),

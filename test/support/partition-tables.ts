@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { crc32 } from 'node:zlib'
 import { parseGuid } from '#main/protocols/gpt/guid.ts'
 
-/** Encoders of partition tables for tests; the product leaves writing them to the host's tools. */
+/** Encoders of partition tables for tests: they can lie, and are written apart from the product's. */
 
 export interface TestPartition {
   readonly type: string

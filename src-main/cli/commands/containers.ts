@@ -120,7 +120,7 @@ function describeContainer({ facts, state, problems, header, generation }: Detai
     ...lines,
     `Unit         ${header.unitId}${generation === undefined ? '' : `, generation ${generation}`}`,
     `VM           ${header.vm.name}, ${header.vm.cpus} CPU, ${formatBytes(header.vm.memoryBytes)}, ${header.vm.hypervisor}`,
-    `Fits         ${header.osType}, ${header.fileSystem.type}`,
+    `Fits         ${header.osType}, ${header.fileSystem?.type ?? 'disks without a file system'}`,
     `Staged       ${header.stagedAt} from ${header.stagedFrom}`,
     ...(header.notes === '' ? [] : [`Notes        ${header.notes}`]),
     '',

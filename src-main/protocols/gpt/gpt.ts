@@ -21,6 +21,8 @@ export interface Gpt {
   readonly header: GptHeader
   /** The used entries by place in the table; none overlaps another. */
   readonly partitions: readonly GptPartition[]
+  /** The whole table as it lies there, with what the partitions above do not tell (attributes). */
+  readonly entries: Uint8Array
 }
 
 const primaryLba = 1
@@ -42,6 +44,11 @@ export function decodePrimaryGpt(bytes: Uint8Array): Gpt {
     })
   if (!decodeMbr(bytes).protective)
     throw malformed('protective MBR', 446, 'an entry of type 0xee', 'none: an MBR partition table')
+  return decodePrimaryTable(bytes)
+}
+
+/** As {@link decodePrimaryGpt}, whatever stands in the first sector. */
+export function decodePrimaryTable(bytes: Uint8Array): Gpt {
   const header = decodeGptHeader(slice(bytes, 'GPT header', sectorBytes, sectorBytes), primaryLba)
   const entriesOffset = header.entriesLba * sectorBytes
   const entriesBytes = header.entryCount * header.entryBytes
@@ -113,7 +120,7 @@ function decodeGptEntries(bytes: Uint8Array, header: GptHeader): Gpt {
     })
   }
   requireDisjoint(partitions, header)
-  return { header, partitions }
+  return { header, partitions, entries: bytes }
 }
 
 const usable = (header: GptHeader): string => `${header.firstUsableLba} to ${header.lastUsableLba}`

@@ -54,6 +54,10 @@ export function encodeHeaderCopy(header: UnitHeader, generation: number): Uint8A
   return bytes
 }
 
+/** What a copy that verifies takes, in whole writes. */
+export const copyBytes = (copy: Uint8Array): number =>
+  roundUp(jsonOffset + Buffer.from(copy.buffer, copy.byteOffset).readUInt32LE(12), writeUnitBytes)
+
 /** Never throws. `bytes` begins with the copy and may be longer or cut off. */
 export function decodeHeaderCopy(bytes: Uint8Array): HeaderCopy {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)

@@ -1,7 +1,7 @@
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { headerCopyOffsets, headerPartitionBytes } from '#shared/domain/unit-layout.ts'
 import { AppError } from '#shared/errors/app-error.ts'
-import { decodeHeaderCopy, encodeHeaderCopy } from './header-copy.ts'
+import { copyBytes, decodeHeaderCopy, encodeHeaderCopy } from './header-copy.ts'
 import type { HeaderCopy } from './header-copy.ts'
 
 export interface NewHeader {
@@ -75,22 +75,11 @@ export function rewriteHeader(
   update: (header: UnitHeader) => UnitHeader,
 ): { readonly generation: number; readonly writes: readonly [HeaderWrite, HeaderWrite] } {
   const copies = decodeCopies(existing)
-  const current = currentOf(copies)
-  if (current === undefined)
-    throw new AppError('device-rejected', 'The unit has no header that verifies', {
-      facts: { 'first copy': describeUnusable(copies[0], 0), 'second copy': describeUnusable(copies[1], 1) },
-      advice: 'Stage the template again; this container cannot be trusted.',
-    })
-  if (current.copy.state === 'newer')
-    throw new AppError(
-      'not-supported',
-      `The unit was written by a newer Gantry (format version ${current.copy.formatVersion})`,
-      { advice: 'Use that version or a later one to change this unit.' },
-    )
-  const generation = current.copy.generation + 1
-  const bytes = encodeHeaderCopy(update(current.copy.header), generation)
+  const { copy } = requireCurrent(copies)
+  const generation = copy.generation + 1
+  const bytes = encodeHeaderCopy(update(copy.header), generation)
   const [first, second] = headerCopyOffsets
-  const order = current.copy === copies[0] ? ([second, first] as const) : ([first, second] as const)
+  const order = copy === copies[0] ? ([second, first] as const) : ([first, second] as const)
   return {
     generation,
     writes: [
@@ -98,6 +87,36 @@ export function rewriteHeader(
       { offsetBytes: order[1], bytes },
     ],
   }
+}
+
+/**
+ * The write that makes both copies the same again: the current one over the one that is broken, missing, older or
+ * different. undefined: nothing is to be repaired. Throws as {@link rewriteHeader}.
+ */
+export function repairHeaderCopies(existing: Uint8Array): HeaderWrite | undefined {
+  const copies = decodeCopies(existing)
+  const { copy, other } = requireCurrent(copies)
+  if (problemsOfOther(copy, other, copies.indexOf(other)).length === 0) return undefined
+  const [first, second] = headerCopyOffsets
+  const [from, to] = copy === copies[0] ? [first, second] : [second, first]
+  return { offsetBytes: to, bytes: existing.slice(from, from + copyBytes(existing.subarray(from))) }
+}
+
+function requireCurrent(copies: Copies): { copy: Extract<HeaderCopy, { state: 'ok' }>; other: HeaderCopy } {
+  const current = currentOf(copies)
+  if (current === undefined)
+    throw new AppError('device-rejected', 'The unit has no header that verifies', {
+      facts: { 'first copy': describeUnusable(copies[0], 0), 'second copy': describeUnusable(copies[1], 1) },
+      advice: 'Stage the template again; this unit cannot be trusted.',
+    })
+  const { copy, other } = current
+  if (copy.state === 'newer')
+    throw new AppError(
+      'not-supported',
+      `The unit was written by a newer Gantry (format version ${copy.formatVersion})`,
+      { advice: 'Use that version or a later one to change this unit.' },
+    )
+  return { copy, other }
 }
 
 type Copies = readonly [HeaderCopy, HeaderCopy]

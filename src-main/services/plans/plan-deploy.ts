@@ -7,7 +7,7 @@ import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import type { DeployPlan } from '#main/jobs/kinds/deploy.ts'
 import { factsOfHost, now, type ServiceContext } from '../context.ts'
-import { findUnit, headerForDeployment } from '../read-unit.ts'
+import { findUnit, headerForDeployment, type FilesHeader } from '../read-unit.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import { expandNames } from './names.ts'
 import type { PlannedWork } from './planned.ts'
@@ -65,7 +65,7 @@ const directWarning =
 interface Choices {
   readonly input: Input
   readonly container: ObjectRef
-  readonly header: UnitHeader
+  readonly header: FilesHeader
   readonly sizeBytes: number
   readonly initiator: string
 }

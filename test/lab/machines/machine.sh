@@ -17,14 +17,19 @@ mount -t tmpfs -o mode=0755,size=64k hidden "$hidden"
 # Accounts, libvirt's and the initiator's configuration: changed here, unchanged outside.
 mount -t overlay -o "lowerdir=/etc,upperdir=$root/etc,workdir=$root/etc.work" etc /etc
 
-# root logs in with a plain shell whatever the real one's start-up files do; "lab-visitor" may do nothing.
-sed -e '/^root:/d' -e '/^lab-visitor:/d' /etc/passwd > "$root/passwd"
-printf 'root:x:0:0:root:%s/home:/bin/sh\nlab-visitor:x:64999:64999::/nonexistent:/bin/sh\n' "$root" >> "$root/passwd"
-sed -e '/^root:/d' -e '/^lab-visitor:/d' /etc/shadow > "$root/shadow"
-printf 'root:*:19000::::::\nlab-visitor:*:19000::::::\n' >> "$root/shadow"
+# root logs in with a plain shell whatever the real one's start-up files do; "lab-visitor" may do nothing,
+# "lab-operator" may use sudo without a password.
+accounts='/^root:/d; /^lab-visitor:/d; /^lab-operator:/d'
+sed -e "$accounts" /etc/passwd > "$root/passwd"
+printf 'root:x:0:0:root:%s/home:/bin/sh\n' "$root" >> "$root/passwd"
+printf '%s:x:%s::/nonexistent:/bin/sh\n' lab-visitor 64999:64999 lab-operator 64998:64998 >> "$root/passwd"
+sed -e "$accounts" /etc/shadow > "$root/shadow"
+printf '%s:*:19000::::::\n' root lab-visitor lab-operator >> "$root/shadow"
 cat "$root/passwd" > /etc/passwd
 cat "$root/shadow" > /etc/shadow
 rm "$root/passwd" "$root/shadow"
+echo 'lab-operator ALL=(root) NOPASSWD: ALL' > /etc/sudoers.d/gantry-lab
+chmod 440 /etc/sudoers.d/gantry-lab
 
 . "$root/setup.sh"
 
