@@ -36,8 +36,8 @@ function linuxFiles(): SparseFiles | undefined {
   return {
     punch: (fd, offset, lengthBytes) =>
       new Promise((resolve, reject) => {
-        fallocate.async(fd, keepSizeAndPunch, offset, lengthBytes, (error: unknown, result: number) => {
-          if (error !== null && error !== undefined) reject(error as Error)
+        fallocate.async(fd, keepSizeAndPunch, offset, lengthBytes, (error: Error | null, result: number) => {
+          if (error !== null) reject(error)
           else if (result === 0) resolve()
           else {
             const code = codeOf(koffi.errno())
