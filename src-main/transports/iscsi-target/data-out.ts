@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer'
-import { malformed } from '#main/protocols/iscsi/malformed.ts'
 import { at, bit, opcode, reservedTag } from '#main/protocols/iscsi/opcodes.ts'
 import type { OperationalParameters } from '#main/protocols/iscsi/parameters.ts'
+import { senses } from '#main/protocols/scsi/sense.ts'
 import { limits } from './limits.ts'
 import { check, good, senseOfError } from './outcome.ts'
 import type { Outcome } from './outcome.ts'
@@ -91,26 +91,26 @@ export class DataOut {
   }
 
   /**
-   * A Data-Out has begun. undefined: nobody waits for it any more (its task was aborted). Throws device-rejected for
-   * what is out of order or more than was asked for.
+   * A Data-Out has begun. undefined: nobody waits for it (any more). One that is out of order, or more than was asked
+   * for, ends its command: the rest of what comes for it is dropped.
    */
   burstOf(header: Buffer, offset: number, dataBytes: number, task: Task | undefined): Burst | undefined {
     const tag = header.readUInt32BE(offset + at.targetTransferTag)
     const burst = tag === reservedTag ? task?.unsolicited : this.#bursts.get(tag)
     if (burst === undefined || burst.task !== task) return undefined
-    const dataSn = header.readUInt32BE(offset + at.dataSn)
-    if (dataSn !== burst.dataSn) throw malformed('DataSN', at.dataSn, String(burst.dataSn), dataSn)
-    const at0 = header.readUInt32BE(offset + at.bufferOffset)
-    if (at0 !== burst.offset + burst.filled)
-      throw malformed('buffer offset', at.bufferOffset, String(burst.offset + burst.filled), at0)
-    if (dataBytes > burst.lengthBytes - burst.filled)
-      throw malformed(
-        'Data-Out',
-        at.dataSegmentLength,
-        `at most ${burst.lengthBytes - burst.filled}`,
-        dataBytes,
-      )
-    return burst
+    const end = burst.filled + dataBytes
+    const isFinal = ((header[offset + at.flags] ?? 0) & bit.final) !== 0
+    // Unasked data may be less than the first burst allows.
+    const isWhole = tag === reservedTag || isFinal === (end === burst.lengthBytes)
+    if (
+      header.readUInt32BE(offset + at.dataSn) === burst.dataSn &&
+      header.readUInt32BE(offset + at.bufferOffset) === burst.offset + burst.filled &&
+      end <= burst.lengthBytes &&
+      isWhole
+    )
+      return burst
+    this.#host.finish(task, check(senses.dataPhaseError))
+    return undefined
   }
 
   /** The data of a Data-Out are in the burst's memory. */
@@ -129,8 +129,6 @@ export class DataOut {
       else this.#release(task, burst.lengthBytes)
       return this.#advance(task)
     }
-    if (isFinal !== (burst.filled === burst.lengthBytes))
-      throw malformed('F bit', at.flags, `the last of ${burst.lengthBytes} bytes`, `after ${burst.filled}`)
     if (!isFinal) return
     this.#bursts.delete(burst.tag)
     task.bursts--

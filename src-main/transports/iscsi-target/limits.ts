@@ -3,8 +3,8 @@ const MiB = 1024 * KiB
 
 /** What an initiator may ask for, so that no initiator can make the target hold more than it has room for. */
 export const limits = {
-  /** Of one command; told in the block limits page. 16 MiB. */
-  transferBlocks: 32_768,
+  /** Of one command; told in the block limits page. 32 MiB. */
+  transferBlocks: 65_536,
   compareAndWriteBlocks: 255,
   unmapDescriptors: 256,
   lbaStatusDescriptors: 1024,

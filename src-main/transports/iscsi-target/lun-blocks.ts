@@ -139,14 +139,11 @@ export class LunBlocks {
   }
 
   #collect(lengthBytes: number, run: (data: Uint8Array, isAborted: () => boolean) => Promise<Outcome>): Plan {
-    if (lengthBytes === 0) return end(good)
     return {
       kind: 'collect',
       lengthBytes,
-      run: (data, isAborted) => {
-        if (data.length < lengthBytes) return check(senses.invalidFieldInCdb)
-        return run(data, isAborted)
-      },
+      isExact: true,
+      run: (data, isAborted) => (lengthBytes === 0 ? good : run(data, isAborted)),
     }
   }
 

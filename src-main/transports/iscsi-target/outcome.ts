@@ -31,7 +31,8 @@ export type Plan =
   | {
       readonly kind: 'collect'
       readonly lengthBytes: number
-      /** Whether less than `lengthBytes` can be worked on: a parameter list that tells its own length. */
+      /** Blocks, of which the initiator sends as many as the command is about; not a list that tells its own length. */
+      readonly isExact?: boolean
       readonly run: (data: Uint8Array, isAborted: () => boolean) => Outcome | Promise<Outcome>
     }
   /** It takes its time. */

@@ -14,7 +14,7 @@ import type { OperationalParameters } from '#main/protocols/iscsi/parameters.ts'
 import { decodePduOf, encodePdu } from '#main/protocols/iscsi/pdus.ts'
 import { serialBefore, serialNext } from '#main/protocols/iscsi/serial.ts'
 import { decodeLun } from '#main/protocols/scsi/luns.ts'
-import { encodeFixedSense } from '#main/protocols/scsi/sense.ts'
+import { encodeFixedSense, senses } from '#main/protocols/scsi/sense.ts'
 import { scsiStatus } from '#main/protocols/scsi/status.ts'
 import { DataIn } from './data-in.ts'
 import { DataOut } from './data-out.ts'
@@ -24,7 +24,7 @@ import type { LogicalUnit } from './logical-unit.ts'
 import { planWithoutUnit } from './no-unit.ts'
 import type { Nexus } from './nexus.ts'
 import { portOf } from './nexus.ts'
-import { good } from './outcome.ts'
+import { good, refuse } from './outcome.ts'
 import type { Outcome, Plan } from './outcome.ts'
 import { manageTasks } from './task-management.ts'
 import { Task } from './task.ts'
@@ -309,12 +309,14 @@ export class Session implements Nexus {
     if (!isImmediate) this.#counted++
     const cdb = header.subarray(offset + at.cdb, offset + at.cdb + 16)
     const plan = unit === undefined ? planWithoutUnit(cdb, lun) : unit.plan(this, cdb)
-    this.#start(task, this.#withRoom(plan), data, isFinal)
+    this.#start(task, this.#admitted(plan, isWrite ? expectedBytes : 0), data, isFinal)
   }
 
-  /** More data than there is room for are not even begun with. */
-  #withRoom(plan: Plan): Plan {
+  /** Data of a length that cannot be meant, or more than there is room for, are not even begun with. */
+  #admitted(plan: Plan, outBytes: number): Plan {
     if (plan.kind !== 'write' && plan.kind !== 'collect') return plan
+    if (plan.kind === 'collect' && plan.isExact === true && outBytes !== plan.lengthBytes)
+      return refuse(senses.invalidFieldInCdb)
     const collects = plan.kind === 'collect' ? plan.lengthBytes : 0
     return this.#dataOut.hasRoom(collects)
       ? plan
