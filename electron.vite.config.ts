@@ -10,9 +10,12 @@ export default defineConfig({
     build: {
       outDir: 'out/main',
       rollupOptions: {
-        input: { index: resolve(root, 'src-main/electron/main.ts') },
+        input: {
+          index: resolve(root, 'src-main/electron/main.ts'),
+          'iscsi-worker': resolve(root, 'src-main/transports/iscsi/worker.ts'),
+        },
         // CommonJS is loaded in one go: what must happen before Electron is ready cannot come too late
-        output: { format: 'cjs', entryFileNames: '[name].cjs' },
+        output: { format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name].cjs' },
       },
     },
   },

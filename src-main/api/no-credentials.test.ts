@@ -95,6 +95,16 @@ test('places with free field names are known: what fills them must be looked at 
       "jobs.get.error.facts",
       "jobs.jobChanged.error.facts",
       "jobs.list.error.facts",
+      "units.scan.luns.error.facts",
+      "units.scan.targets.error.facts",
+      "units.show.header",
+      "units.show.header.disks",
+      "units.show.header.fileSystem",
+      "units.show.header.files",
+      "units.show.header.parent",
+      "units.show.header.secondaryUnits",
+      "units.show.header.stagedBy",
+      "units.show.header.vm",
     ]
   `)
 })

@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ContractHandlers } from '#shared/contract/index.ts'
 import { createApi, type Api } from '#main/api/api.ts'
@@ -6,21 +7,29 @@ import { createJobs } from '#main/jobs/jobs.ts'
 import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
+import { restoreKind } from '#main/jobs/kinds/restore.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
+import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
 import { createConnections } from '#main/services/connections.ts'
 import { createContainers } from '#main/services/containers.ts'
 import type { ServiceContext } from '#main/services/context.ts'
 import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
 import { createOperations } from '#main/services/operations.ts'
+import { openImageContent } from '#main/services/templates/image-content.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
 import { openTemplateFile } from '#main/services/templates/template-content.ts'
+import { createUnits } from '#main/services/units/units.ts'
 import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
 import { createDevices } from './devices.ts'
+import { consoleInitiatorName } from './initiator-name.ts'
+import { lockOwner } from './lock-owner.ts'
+import { openLun } from './open-lun.ts'
 import { inventoryRecords } from './records.ts'
+import { createUnitDevices } from './unit-devices.ts'
 import { productVersion } from './version.ts'
 
 export interface GantryOptions {
@@ -47,7 +56,16 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
   })
   const events = createEventHub()
-  const devices = createDevices(store, ssh)
+  const unitDevices = createUnitDevices()
+  const devices = createDevices({
+    store,
+    ssh,
+    computer: {
+      dataDir,
+      initiatorName: consoleInitiatorName(dataDir),
+      openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
+    },
+  })
   const records = inventoryRecords(store)
   const jobs = createJobs({
     journal: store.journal,
@@ -55,7 +73,12 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
       stageKind({ devices, records, openTemplateFile }),
       deployKind(devices, records),
       decommissionKind(devices, records),
+      restoreKind(devices),
       singleStepKind(devices, records),
+      unitWorkKind({
+        unitDevices,
+        openImage: (path, options) => openImageContent(path, { ...options, tempDir: tmpdir() }),
+      }),
     ],
     owner: currentOwner(),
     isAlive: isOwnerAlive,
@@ -71,6 +94,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     jobs,
     productVersion,
     inventoryChanged: () => events.emit('inventory.inventoryChanged', {}),
+    unitDevices,
     readTemplate: (host, source, signal) =>
       source.kind !== 'domain' && source.on === 'console'
         ? readConsoleTemplate(source, {
@@ -84,6 +108,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     ...createInventory(context, devices.candidates),
     ...createContainers(context),
     ...createOperations(context),
+    ...createUnits({ unitDevices, lockOwner }),
     ...createJobHandlers(context),
   }
   return {

@@ -8,6 +8,7 @@ import { registerJobCommands } from './commands/jobs.ts'
 import { registerLunCommands } from './commands/lun.ts'
 import { registerStageCommand } from './commands/stage.ts'
 import { registerTemplateCommands } from './commands/template.ts'
+import { registerUnitCommands } from './commands/unit.ts'
 import type { CliIo } from './io.ts'
 import type { MakeAction } from './tools.ts'
 
@@ -57,6 +58,7 @@ export function buildProgram({ io, version, makeAction }: ProgramParts): Command
   registerDeployCommand(program, makeAction)
   registerDeploymentCommands(program, makeAction)
   registerLunCommands(program, makeAction)
+  registerUnitCommands(program, makeAction)
   registerJobCommands(program, makeAction)
   return program
 }

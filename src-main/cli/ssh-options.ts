@@ -4,11 +4,12 @@ import type { z } from 'zod'
 import type { sshConnectionSchema } from '#shared/domain/connection.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { present, repeated, repeatedFile } from './parse-options.ts'
+import { secretVariable } from './secret-variable.ts'
 
 type SshConnectionInput = z.input<typeof sshConnectionSchema>
 
 export interface SshOptions {
-  readonly ssh: string
+  readonly ssh?: string
   readonly identity?: string[]
   readonly agent: boolean
   readonly jump?: string[]
@@ -23,10 +24,7 @@ export interface SshOptions {
 /** The options of every command that records how a device is reached. */
 export const addSshOptions = (command: Command): Command =>
   command
-    .requiredOption(
-      '--ssh <address>',
-      'how it is reached: [user@]host[:port], or an alias of the SSH configuration',
-    )
+    .option('--ssh <address>', 'how it is reached: [user@]host[:port], or an alias of the SSH configuration')
     .option('--identity <file>', 'private key file; may be given several times', repeatedFile)
     .option('--no-agent', 'do not use the SSH agent')
     .option(
@@ -63,33 +61,29 @@ export function parseAddress(text: string): { user?: string; host: string; port?
   return { host, ...present({ user, port: port === undefined ? undefined : Number(port) }) }
 }
 
+function requireSsh({ ssh }: SshOptions): string {
+  if (ssh !== undefined) return ssh
+  throw new AppError('bad-request', 'It is not said how the device is reached', {
+    advice: 'Give --ssh [user@]host[:port].',
+  })
+}
+
 /** The connection that goes into the inventory; never a secret, at most the name of a variable. */
 export function readConnection(options: SshOptions, env: NodeJS.ProcessEnv): SshConnectionInput {
   const { sshConfig } = options
+  const fromVariable = (variable: string | undefined): SshConnectionInput['password'] =>
+    variable === undefined ? undefined : secretVariable(variable, '--password-env or --passphrase-env', env)
   return {
-    ...parseAddress(options.ssh),
+    ...parseAddress(requireSsh(options)),
     ...present({
       identityFiles: options.identity,
       agent: options.agent ? undefined : false,
       jumps: options.jump?.flatMap((text) => text.split(',')),
       sudo: options.sudo,
       knownHostsFiles: options.knownHosts,
-      password: fromVariable(options.passwordEnv, env),
-      passphrase: fromVariable(options.passphraseEnv, env),
+      password: fromVariable(options.passwordEnv),
+      passphrase: fromVariable(options.passphraseEnv),
     }),
     ...(sshConfig === undefined ? {} : { configFile: sshConfig === 'none' ? null : resolve(sshConfig) }),
   }
-}
-
-function fromVariable(variable: string | undefined, env: NodeJS.ProcessEnv): SshConnectionInput['password'] {
-  if (variable === undefined) return undefined
-  if (env[variable] === undefined)
-    throw new AppError('bad-request', 'There is no such environment variable', {
-      // the name only when it can be one: a secret given by mistake is not repeated
-      object: /^[A-Z_][A-Z0-9_]*$/.test(variable)
-        ? `variable ${variable}`
-        : '--password-env or --passphrase-env',
-      advice: 'Name a variable that holds the secret, and set it before running gantry.',
-    })
-  return { from: 'env', variable }
 }

@@ -3,7 +3,7 @@ import type { ContractHandlers, OutputOf } from '#shared/contract/index.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import type { Unit } from '#main/protocols/unit/unit.ts'
 import { now, type ServiceContext } from './context.ts'
-import { findUnit, readUnit } from './read-unit.ts'
+import { readUnit } from './read-unit.ts'
 
 const readTimeoutMs = 60_000
 
@@ -22,8 +22,13 @@ export function createContainers(context: ServiceContext): ContainerHandlers {
       const array = context.devices.array(name)
       const ref = { volume, kind: 'container' as const, name: container }
       const signal = AbortSignal.timeout(readTimeoutMs)
-      const { facts, unit } = await findUnit(array, ref, signal)
-      return details(facts, unit)
+      // the list alone tells unique bytes
+      const [objects, { sizeBytes, unit }] = await Promise.all([
+        array.listObjects(volume, signal),
+        readUnit(array, ref, signal),
+      ])
+      const facts = objects.find((found) => found.kind === ref.kind && found.name === container)
+      return details(facts ?? { ...ref, sizeBytes, allocatedBytes: 0 }, unit)
     },
   }
 }
@@ -65,7 +70,7 @@ async function readContainer(
   facts: ObjectFacts,
   signal: AbortSignal,
 ): Promise<Container> {
-  const unit = await readUnit(array, facts, signal)
+  const { unit } = await readUnit(array, facts, signal)
   const staged =
     unit.state === 'ok' && unit.header !== undefined
       ? {

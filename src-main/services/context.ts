@@ -3,6 +3,7 @@ import type { Devices } from '#main/drivers/devices.ts'
 import type { HostProbe } from '#main/drivers/hosts/contract.ts'
 import type { Jobs } from '#main/jobs/jobs.ts'
 import type { Store } from '#main/store/store.ts'
+import type { UnitDevices } from '#main/units/devices.ts'
 
 /** What every service needs; built once by the composition root. */
 export interface ServiceContext {
@@ -12,6 +13,7 @@ export interface ServiceContext {
   readonly productVersion: string
   /** Tells whoever shows the inventory that it is not what it was. */
   inventoryChanged(): void
+  readonly unitDevices: UnitDevices
   readTemplate(host: string, source: TemplateSource, signal: AbortSignal): Promise<Template>
 }
 

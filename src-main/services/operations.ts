@@ -4,8 +4,10 @@ import { AppError } from '#shared/errors/app-error.ts'
 import type { ServiceContext } from './context.ts'
 import { planDecommission } from './plans/plan-decommission.ts'
 import { planDeploy } from './plans/plan-deploy.ts'
+import { planRestore } from './plans/plan-restore.ts'
 import { planSingleStep } from './plans/plan-single-step.ts'
 import { planStage } from './plans/plan-stage.ts'
+import { planUnitWork } from './plans/plan-unit-work.ts'
 import type { PlannedWork } from './plans/planned.ts'
 
 const planTimeoutMs = 120_000
@@ -52,6 +54,13 @@ function work(context: ServiceContext, operation: Operation): Promise<PlannedWor
       return planDeploy(context, operation, signal)
     case 'decommission':
       return planDecommission(context, operation, signal)
+    case 'restore-deployments':
+      return planRestore(context, operation, signal)
+    case 'verify-unit':
+    case 'export-disk':
+    case 'repair-unit':
+    case 'write-unit':
+      return planUnitWork(context, operation, signal)
     default:
       return planSingleStep(context, operation, signal)
   }

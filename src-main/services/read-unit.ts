@@ -1,32 +1,46 @@
-import { AppError, toAppError } from '#shared/errors/app-error.ts'
-import type { ObjectFacts, ObjectRef } from '#shared/domain/storage.ts'
+import { AppError } from '#shared/errors/app-error.ts'
+import { headerCopyOffsets, headerPartitionOffsetBytes } from '#shared/domain/unit-layout.ts'
+import { KiB } from '#shared/units/bytes.ts'
+import type { ObjectRef } from '#shared/domain/storage.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import { decodeUnit, unitProbeBytes, withinSize, type Unit } from '#main/protocols/unit/unit.ts'
 
-/** What a container says of itself, from its first mebibytes, through the array: no mount, no database (A8). */
-export async function readUnit(array: ArrayDriver, facts: ObjectFacts, signal: AbortSignal): Promise<Unit> {
-  return withinSize(decodeUnit(await array.readObject(facts, 0, unitProbeBytes, signal)), facts.sizeBytes)
-}
+/** Where the partition table and the two copies of the header begin, and what they usually need. */
+const usualRanges = [0, ...headerCopyOffsets.map((offset) => headerPartitionOffsetBytes + offset)].map(
+  (offset) => ({ offset, lengthBytes: 64 * KiB }),
+)
 
-/** Looks for a container and reads it, both at once. Throws not-found. */
-export async function findUnit(
+/**
+ * What a container says of itself, from its first mebibytes, through the array: no mount, no database (A8). A sound
+ * unit is known from a few KiB; only of one that is not is all read that its beginning may hold. Throws not-found.
+ */
+export async function readUnit(
   array: ArrayDriver,
   ref: ObjectRef,
   signal: AbortSignal,
-): Promise<{ readonly facts: ObjectFacts; readonly unit: Unit }> {
-  const [facts, read] = await Promise.all([
-    array.findObject(ref, signal),
-    array.readObject(ref, 0, unitProbeBytes, signal).catch((error: unknown) => toAppError(error)),
-  ])
-  if (facts === undefined)
-    throw new AppError('not-found', 'There is no such container', {
-      object: `container ${array.config.name}/${ref.volume}/${ref.name}`,
-      advice: '"gantry containers list --refresh" shows what is on the volumes.',
-    })
-  if (read instanceof AppError) throw read
-  return { facts, unit: withinSize(decodeUnit(read), facts.sizeBytes) }
+): Promise<{ readonly sizeBytes: number; readonly unit: Unit }> {
+  try {
+    const { sizeBytes, parts } = await array.readObject(ref, usualRanges, signal)
+    const start = new Uint8Array(unitProbeBytes)
+    for (const [index, part] of parts.entries()) start.set(part, usualRanges[index]?.offset)
+    const unit = withinSize(decodeUnit(start), sizeBytes)
+    if (unit.state === 'ok' && unit.problems.length === 0) return { sizeBytes, unit }
+    const whole = await array.readObject(ref, [{ offset: 0, lengthBytes: unitProbeBytes }], signal)
+    const bytes = whole.parts[0] ?? new Uint8Array()
+    return { sizeBytes: whole.sizeBytes, unit: withinSize(decodeUnit(bytes), whole.sizeBytes) }
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'not-found') throw noContainer(array, ref, error)
+    throw error
+  }
 }
+
+const noContainer = (array: ArrayDriver, ref: ObjectRef, cause: AppError): AppError =>
+  new AppError('not-found', 'There is no such container', {
+    object: `container ${array.config.name}/${ref.volume}/${ref.name}`,
+    advice: '"gantry containers list --refresh" shows what is on the volumes.',
+    cause,
+  })
 
 export type FilesHeader = UnitHeader & { readonly fileSystem: NonNullable<UnitHeader['fileSystem']> }
 const hasFileSystem = (header: UnitHeader): header is FilesHeader => header.fileSystem !== undefined

@@ -1,13 +1,14 @@
 import { Buffer } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
-import { headerPartitionOffsetBytes } from '#shared/domain/unit-layout.ts'
+import { headerPartitionBytes, headerPartitionOffsetBytes } from '#shared/domain/unit-layout.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { MiB, roundUp, sectorBytes } from '#shared/units/bytes.ts'
 import { encodeGpt } from '#main/protocols/gpt/encode.ts'
+import { decodePrimaryGpt } from '#main/protocols/gpt/gpt.ts'
 import type { PlannedPartition, PlannedUnit } from '#main/protocols/unit/disks-layout.ts'
 import { encodeHeaderPartition } from '#main/protocols/unit/header-partition.ts'
-import { inspectUnit } from '#main/protocols/unit/inspect-unit.ts'
+import { findBackup, inspectUnit, type DiskEnds } from '#main/protocols/unit/inspect-unit.ts'
 import type { BlockDevice, BulkOptions, FileContent } from '#main/transports/block/block-device.ts'
 import { readEnds } from './disk.ts'
 import { requireEmpty } from './empty-guard.ts'
@@ -174,4 +175,28 @@ export async function observeWrittenUnit(
 ): Promise<'present' | 'absent'> {
   const { state, header } = inspectUnit(await readEnds(device, signal))
   return state === 'ok' && header?.unitId === unitId ? 'present' : 'absent'
+}
+
+/**
+ * Takes a unit away that was written or begun under this id: both ends become zeros, so that the device is empty
+ * again. A device that bears another unit, or anything else, is left alone.
+ */
+export async function eraseUnit(device: BlockDevice, unitId: string, signal: AbortSignal): Promise<void> {
+  const ends = await readEnds(device, signal)
+  if (inspectUnit(ends).header?.unitId !== unitId && !bearsDiskGuid(ends, unitId)) return
+  // The header first: without it there is no unit that could be used.
+  await device.write(headerPartitionOffsetBytes, new Uint8Array(headerPartitionBytes), signal)
+  await device.flush(signal)
+  await device.write(0, new Uint8Array(ends.first.length), signal)
+  await device.write(device.sizeBytes - ends.last.length, new Uint8Array(ends.last.length), signal)
+  await device.flush(signal)
+}
+
+function bearsDiskGuid({ first, last, sizeBytes }: DiskEnds, unitId: string): boolean {
+  try {
+    return decodePrimaryGpt(first).header.diskGuid === unitId
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    return findBackup(last, sizeBytes)?.header.diskGuid === unitId
+  }
 }

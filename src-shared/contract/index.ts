@@ -1,10 +1,11 @@
 import { inventoryCalls, inventoryEvents } from './inventory.ts'
 import { jobCalls, jobEvents } from './jobs.ts'
 import { operationCalls } from './operations.ts'
+import { unitCalls } from './units.ts'
 import type { z } from 'zod'
 import type { CallInput, CallOutput, Handlers } from './define.ts'
 
-export const calls = { ...inventoryCalls, ...operationCalls, ...jobCalls }
+export const calls = { ...inventoryCalls, ...operationCalls, ...unitCalls, ...jobCalls }
 export const events = { ...inventoryEvents, ...jobEvents }
 
 export type ContractCalls = typeof calls

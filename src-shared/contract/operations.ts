@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import { templateSourceSchema } from '../domain/compute.ts'
+import { imageHardwareSchema, templateSourceSchema } from '../domain/compute.ts'
 import { plannedStepSchema } from '../domain/job.ts'
 import { initiatorNameSchema, nameSchema } from '../domain/names.ts'
+import { unitDeviceSchema } from '../domain/unit-device.ts'
 import { fileSystemTypeSchema, objectKindSchema, osTypeSchema } from '../domain/storage.ts'
 import { call } from './define.ts'
 
@@ -50,6 +51,17 @@ export const decommissionSchema = z.object({
   deployments: z.array(nameSchema).min(1),
 })
 
+/** After a restart of a host: deployments are attached, mounted, registered and started again, as far as they lack it. */
+export const restoreDeploymentsSchema = z.object({
+  kind: z.literal('restore-deployments'),
+  /** Those of this host; with names too, only those of them that are on it. */
+  host: nameSchema.optional(),
+  /** Empty: all of the host. */
+  deployments: z.array(nameSchema).default([]),
+  /** deployed: those that were started when they were deployed. */
+  start: z.enum(['deployed', 'all', 'none']).default('deployed'),
+})
+
 /** The single steps of A18. */
 export const singleStepSchemas = [
   z.object({ kind: z.literal('create-container'), ...containerRef, sizeBytes: z.number().positive() }),
@@ -68,11 +80,42 @@ export const singleStepSchemas = [
   z.object({ kind: z.literal('restore-luns'), array: nameSchema }),
 ] as const
 
+/** Work on a unit without any host: the console reads and writes it by itself. */
+export const unitWorkSchemas = [
+  /** Compares each disk with the checksum in the header. */
+  z.object({ kind: z.literal('verify-unit'), device: unitDeviceSchema }),
+  /** Reads a disk into a new raw file of this computer. */
+  z.object({
+    kind: z.literal('export-disk'),
+    device: unitDeviceSchema,
+    disk: z.int().min(0),
+    path: z.string().min(1).max(4096),
+  }),
+  /** Makes the copies of partition table and header whole again; the caller has confirmed it. */
+  z.object({ kind: z.literal('repair-unit'), device: unitDeviceSchema }),
+  /** Images of this computer -> a unit of the layout `disks` on an empty device. */
+  z.object({
+    kind: z.literal('write-unit'),
+    device: unitDeviceSchema,
+    images: z.array(z.string().min(1)).min(1).max(16),
+    name: nameSchema,
+    hardware: imageHardwareSchema,
+    osType: osTypeSchema.default('linux'),
+    /** Room for the VM's state; default: its memory. */
+    stateBytes: z.number().positive().optional(),
+    /** The device reads as zeros everywhere, so zeros need not be written; the caller knows that. */
+    isZeroed: z.boolean().default(false),
+    notes: z.string().max(4000).default(''),
+  }),
+] as const
+
 export const operationSchema = z.discriminatedUnion('kind', [
   stageSchema,
   deploySchema,
   decommissionSchema,
+  restoreDeploymentsSchema,
   ...singleStepSchemas,
+  ...unitWorkSchemas,
 ])
 export type Operation = z.infer<typeof operationSchema>
 export type OperationInput = z.input<typeof operationSchema>

@@ -1,10 +1,13 @@
 import { z } from 'zod'
 import { sshConnectionSchema } from './connection.ts'
-import { instantSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
-import { lunAddressSchema, objectRefSchema, osTypeSchema } from './storage.ts'
+import { initiatorNameSchema, instantSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
+import { fileSystemTypeSchema, lunAddressSchema, objectRefSchema, osTypeSchema } from './storage.ts'
 
-/** A configured hypervisor host. */
-export const hostConfigSchema = z.object({
+/** For VMs that bring no configuration: `auto` (default) is KVM where it works. */
+const acceleratorSchema = z.enum(['auto', 'emulation'])
+
+/** A Linux server with libvirt. */
+export const libvirtHostConfigSchema = z.object({
   name: nameSchema,
   driver: z.literal('libvirt'),
   connection: sshConnectionSchema,
@@ -16,14 +19,43 @@ export const hostConfigSchema = z.object({
     portals: z.record(nameSchema, z.string()).default({}),
     /** Initiator name; default: what the host's own initiator says. */
     initiatorName: z.string().optional(),
-    /** For VMs that bring no configuration: `auto` (default) is KVM where libvirt offers it. */
-    accelerator: z.enum(['auto', 'emulation']).optional(),
+    accelerator: acceleratorSchema.optional(),
   }),
 })
+export type LibvirtHostConfig = z.infer<typeof libvirtHostConfigSchema>
+
+/** This computer with its own QEMU. */
+export const embeddedHostConfigSchema = z.object({
+  name: nameSchema,
+  driver: z.literal('embedded'),
+  settings: z.object({
+    /** Initiator name; default: the console's own. */
+    initiatorName: initiatorNameSchema.optional(),
+    accelerator: acceleratorSchema.optional(),
+  }),
+})
+export type EmbeddedHostConfig = z.infer<typeof embeddedHostConfigSchema>
+
+/** A configured hypervisor host. */
+export const hostConfigSchema = z.discriminatedUnion('driver', [
+  libvirtHostConfigSchema,
+  embeddedHostConfigSchema,
+])
 export type HostConfig = z.infer<typeof hostConfigSchema>
 
-/** `open-iscsi`: the kernel's initiator; `user-space`: qemu-nbd + nbdfuse + loop where the kernel has none. */
-export const attachMethodSchema = z.enum(['open-iscsi', 'user-space'])
+/** Where the host is, for people. */
+export const placeOfHost = (config: HostConfig): string =>
+  config.driver === 'embedded' ? 'this computer' : config.connection.host
+
+/** Portal of an array as the host reaches it; undefined: the array's own. */
+export const portalOnHost = (config: HostConfig, array: string): string | undefined =>
+  config.driver === 'embedded' ? undefined : config.settings.portals[array]
+
+/**
+ * `open-iscsi`: the kernel's initiator; `user-space`: qemu-nbd + nbdfuse + loop where the kernel has none;
+ * `console`: the console's own initiator looks at the LUN, and the hypervisor opens it by itself.
+ */
+export const attachMethodSchema = z.enum(['open-iscsi', 'user-space', 'console'])
 export type AttachMethod = z.infer<typeof attachMethodSchema>
 
 export const vmStateSchema = z.enum(['running', 'paused', 'shut-off', 'crashed', 'other'])
@@ -124,3 +156,19 @@ export const deploymentSchema = z.object({
   deployedAt: instantSchema,
 })
 export type Deployment = z.infer<typeof deploymentSchema>
+
+/** What is needed, beside the deployment, to bring it up again on a host that was restarted or made anew. */
+export const deploymentRecipeSchema = z.object({
+  fileSystem: fileSystemTypeSchema,
+  /** Whether it was started when it was deployed. */
+  started: z.boolean(),
+  /** The VM as it was registered; `consoleLog`: file on the host. */
+  vm: z.object({
+    name: z.string(),
+    uuid: uuidSchema,
+    configuration: vmConfigurationSchema,
+    macAddresses: z.array(z.string()),
+    consoleLog: z.string(),
+  }),
+})
+export type DeploymentRecipe = z.infer<typeof deploymentRecipeSchema>

@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import { expect, test } from '@playwright/test'
 import { existsSync } from 'node:fs'
 import { skipReason } from '../support/requirement.ts'
@@ -27,12 +29,23 @@ test('the preload requires electron and nothing else: a sandboxed one can load n
 })
 
 test('the main process loads packages and bundles none of them', async () => {
-  const [main] = await bundles('main')
-  const packages = requiredBy(main?.text ?? '').filter(
+  const files = await bundles('main')
+  const index = files.find(({ name }) => name === 'index.cjs')
+  const packages = requiredBy(index?.text ?? '').filter(
     (name) => !name.startsWith('node:') && !name.startsWith('.'),
   )
   expect(packages).toContain('zod')
-  expect(main?.text).not.toContain('node_modules/')
+  for (const { text } of files) expect(text).not.toContain('node_modules/')
+})
+
+test('the thread of the iSCSI sessions starts from what was built', async () => {
+  const worker = new Worker(join(out, 'main/iscsi-worker.cjs'))
+  const portal = { host: '127.0.0.1', port: 1 }
+  const input = { portal, initiatorName: 'iqn.2026-11.test:build', isid: new Uint8Array(6) }
+  worker.postMessage({ id: 1, method: 'discover', input }, [])
+  const [answer] = (await once(worker, 'message')) as unknown[]
+  expect(answer).toMatchObject({ id: 1, error: { code: 'unreachable' } })
+  await worker.terminate()
 })
 
 test('the page has no schemas, no inline script, no address of another origin, no source maps', async () => {

@@ -48,6 +48,24 @@ export const mapPromises: readonly Promised[] = [
     },
   },
   {
+    name: 'createLun with an initiator makes the LUN mapped to it alone; again is no error, for another one busy',
+    async keep(scratch) {
+      const backing = await scratch.create()
+      const lun = { ...readableIdentity(scratch, backing.name), backing, osType: 'linux' as const }
+      scratch.cleanUp(() => scratch.run(scratch.driver.deleteLun(lun)))
+      await scratch.run(scratch.driver.createLun(lun, host))
+      await scratch.run(scratch.driver.createLun(lun, host))
+      expect(await scratch.canSee(lun, host)).toEqual({ serial: lun.serial, naa: lun.naa })
+      expect(await scratch.canSee(lun, stranger)).toBeUndefined()
+      expect((await failureOf(scratch.run(scratch.driver.createLun(lun, stranger)))).code).toBe('busy')
+      expect(await scratch.driver.findLun(lun, scratch.signal)).toMatchObject({ mappedTo: [host] })
+      await scratch.run(scratch.driver.deleteLun(lun))
+      await scratch.run(scratch.driver.createLun(lun))
+      await scratch.run(scratch.driver.createLun(lun, host))
+      expect(await scratch.driver.findLun(lun, scratch.signal)).toMatchObject({ mappedTo: [host] })
+    },
+  },
+  {
     name: 'mapLun of a LUN that is not there is not-found; of a name that means everybody, bad-request',
     async keep(scratch) {
       const identity = scratch.driver.newIdentity('nothing')

@@ -22,7 +22,7 @@ const specimens: readonly {
         const path = `${volumePath(config, spec.volume)}/${objectPath(spec)}`
         return scriptAction(
           lab,
-          sh`truncate -s 0 ${path}; truncate -s ${spec.sizeBytes} ${path}; echo ${`job=${spec.mark}`} > ${path}.gantry`,
+          sh`truncate -s 0 ${path}; truncate -s ${spec.sizeBytes} ${path}; ln -sf ${`job=${spec.mark}`} ${path}.gantry`,
         )
       },
     }),

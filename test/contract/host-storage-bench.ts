@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
-import type { HostDriver } from '#main/drivers/hosts/contract.ts'
+import type { HostDriver, UnitFiles } from '#main/drivers/hosts/contract.ts'
 import { sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
@@ -10,21 +10,8 @@ import { AppError } from '#shared/errors/app-error.ts'
 import type { ErrorCode } from '#shared/errors/app-error.ts'
 import { MiB } from '#shared/units/bytes.ts'
 
-export type HostStorageDriver = Omit<
-  HostDriver,
-  | 'config'
-  | 'probe'
-  | 'listVms'
-  | 'findVm'
-  | 'readTemplate'
-  | 'buildConfiguration'
-  | 'describeVm'
-  | 'defineVm'
-  | 'startVm'
-  | 'waitForGuest'
-  | 'stopVm'
-  | 'undefineVm'
->
+export type HostStorageDriver = Pick<HostDriver, 'attachLun' | 'findAttached' | 'detachLun'> &
+  Omit<UnitFiles, 'describeVm'>
 
 /** A host with a driver under test, and an array whose LUNs it may have. */
 export interface HostStorageBench {

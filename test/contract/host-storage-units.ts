@@ -107,6 +107,13 @@ const cycle = (fileSystem: FileSystemType, partitionTable: 'gpt' | 'mbr'): HostP
     assert.equal((await driver.findAttached(lun, never))?.readOnly, true)
     assert.deepEqual(await driver.hashFiles([{ path, name: 'disk.raw' }]).run(context), [received])
     await putAway(bench, lun)
+
+    assert.equal(await driver.attachMounted(lun, { fileSystem }).run(context), driver.mountPointOf(lun))
+    const { mountedAt, readOnly } = (await driver.findAttached(lun, never)) ?? {}
+    assert.deepEqual([mountedAt, readOnly], [driver.mountPointOf(lun), false])
+    assert.deepEqual(await driver.hashFiles([{ path, name: 'disk.raw' }]).run(context), [received])
+    await driver.attachMounted(lun, { fileSystem }).run(context)
+    await putAway(bench, lun)
   },
 })
 

@@ -66,7 +66,7 @@ export function createLinuxStorageBench(array: ArrayUnderTest): ArrayBench {
       await exec(sh`rm ${path(ref)}`)
     },
     async placeMarkOnly(ref, mark) {
-      await exec(sh`mkdir -p ${folder(ref)} && echo ${`job=${mark}`} > ${`${path(ref)}.gantry`}`)
+      await exec(sh`mkdir -p ${folder(ref)} && ln -s ${`job=${mark}`} ${`${path(ref)}.gantry`}`)
     },
     async changeSerial({ target }, serial) {
       const lun = ['--tid', await tidOf(target), '--lun', '1']

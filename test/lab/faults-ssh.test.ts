@@ -15,15 +15,15 @@ import { makeKeptFolders } from './kept-folders.ts'
  * answer comes back. Several consoles work at once, each on other steps, and one look at the devices is for them all.
  */
 const stageSteps = {
-  array: ['create-container', 'create-lun', 'map-lun', 'unmap-lun', 'destroy-lun'],
+  array: ['create-container', 'create-lun', 'unmap-lun', 'destroy-lun'],
   host: [
     ...['attach', 'prepare', 'mount', 'copy', 'send-configuration', 'sync', 'verify', 'write-header'],
     ...['unmount', 'detach'],
   ],
 } as const
 const deploySteps = {
-  array: ['snapshot', 'clone', 'create-lun', 'map-lun'],
-  host: ['attach', 'mount', 'define', 'start'],
+  array: ['snapshot', 'clone', 'create-lun'],
+  host: ['attach', 'define', 'start'],
 } as const
 const decommissionSteps = {
   host: ['stop', 'undefine', 'unmount', 'detach'],

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { hostConfigSchema } from '#shared/domain/compute.ts'
-import type { HostConfig } from '#shared/domain/compute.ts'
+import { libvirtHostConfigSchema } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { SshConnection } from '#shared/domain/connection.ts'
 import { arrayConfigSchema } from '#shared/domain/storage.ts'
 import type { ArrayConfig } from '#shared/domain/storage.ts'
@@ -74,9 +74,9 @@ export class Lab {
     })
   }
 
-  hostConfig(settings: Partial<HostConfig['settings']> = {}): HostConfig {
+  hostConfig(settings: Partial<LibvirtHostConfig['settings']> = {}): LibvirtHostConfig {
     const { stateDir, iqn } = this.state.host
-    return hostConfigSchema.parse({
+    return libvirtHostConfigSchema.parse({
       name: 'lab-host',
       driver: 'libvirt',
       connection: this.connection('host'),
@@ -85,9 +85,9 @@ export class Lab {
   }
 
   /** Bring it up with {@link ensureGuest} first. Its initiator name is its own, as on a real host. */
-  guestConfig(settings: Partial<HostConfig['settings']> = {}): HostConfig {
+  guestConfig(settings: Partial<LibvirtHostConfig['settings']> = {}): LibvirtHostConfig {
     const { stateDir, portalAsSeen } = this.state.guest
-    return hostConfigSchema.parse({
+    return libvirtHostConfigSchema.parse({
       name: 'lab-guest',
       driver: 'libvirt',
       connection: this.connection('guest'),

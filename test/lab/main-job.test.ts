@@ -93,7 +93,7 @@ describeLab('the whole job by the gantry command', () => {
     }
     const undone = plan?.steps.filter(({ undoCommands }) => undoCommands.length > 0) ?? []
     expect(undone.map(({ id }) => id)).toEqual(
-      expect.arrayContaining(['create-container', 'create-lun', 'map-lun', 'attach', 'mount']),
+      expect.arrayContaining(['create-container', 'create-lun', 'attach', 'mount']),
     )
     expect(onHost.takeCalls().filter((call) => !call.startsWith('qemu-img info'))).toEqual([])
     expect(onArray.takeCalls()).toEqual([])
@@ -104,16 +104,7 @@ describeLab('the whole job by the gantry command', () => {
     const [job, ...others] = await runJobs(gantry, stageArgs(lab))
     expect(others).toEqual([])
     expect(job === undefined ? [] : stepIds(job)).toEqual([
-      ...[
-        'create-container',
-        'create-lun',
-        'map-lun',
-        'attach',
-        'prepare',
-        'mount',
-        'copy',
-        'send-configuration',
-      ],
+      ...['create-container', 'create-lun', 'attach', 'prepare', 'mount', 'copy', 'send-configuration'],
       ...['sync', 'verify', 'write-header', 'unmount', 'detach', 'unmap-lun', 'destroy-lun', 'record'],
     ])
     const calls = onHost.takeCalls().join('\n')
@@ -198,7 +189,7 @@ describeLab('the whole job by the gantry command', () => {
     for (const plan of plans) {
       expect(plan.bytesToMove).toBe(0)
       expect(plan.steps.map(({ id }) => id)).toEqual([
-        ...'snapshot clone create-lun map-lun attach mount define start wait record'.split(' '),
+        ...'snapshot clone create-lun attach define start wait record'.split(' '),
       ])
       const commands = plan.steps.flatMap((step) => step.commands).join('\n')
       expect(commands).not.toMatch(/sfdisk|parted|sgdisk|mkfs|mkntfs|mke2fs|wipefs|qemu-img|rsync|\btar\b/)

@@ -68,7 +68,7 @@ describeLab('interruptions', () => {
   })
 
   test('a command recovers what an earlier one has left before it does its own', async () => {
-    await bench.killAt(bench.deploy('crashed'), 'deploy/mount/after-intent')
+    await bench.killAt(bench.deploy('crashed'), 'deploy/attach/after-intent')
     const { code, stderr } = await bench.run(bench.decommission('crashed'))
     expect(code, stderr).toBe(0)
     expect(stderr).toMatch(/^Recovered: Deploy crashed .*: interrupted -> done$/m)
@@ -76,7 +76,7 @@ describeLab('interruptions', () => {
   })
 
   test('a recovery that does not reach the host says so and leaves the job to a later one', async () => {
-    await bench.killAt(bench.deploy('crashed'), 'deploy/mount/after-intent')
+    await bench.killAt(bench.deploy('crashed'), 'deploy/attach/after-intent')
     await bench.lab.host.machine.stopSshd()
     const { code, stderr } = await bench.run(['jobs', 'recover'])
     await bench.lab.host.machine.startSshd()

@@ -1,6 +1,6 @@
 /** Where a step is killed while it is applied, and while it is undone; see src-main/jobs/fail-points.ts. */
 export const applyPoints = ['after-intent', 'after-apply', 'after-done'] as const
-const undoPoints = ['before-undo', 'after-undo'] as const
+export const undoPoints = ['before-undo', 'after-undo'] as const
 
 export const kinds = ['stage', 'deploy', 'decommission'] as const
 export type Kind = (typeof kinds)[number]
@@ -13,17 +13,17 @@ const listOf = (text: string): string[] => text.trim().split(/\s+/)
  */
 export const stepsOf: Record<Kind, readonly string[]> = {
   stage: listOf(`
-    create-container create-lun map-lun attach prepare mount copy send-configuration
+    create-container create-lun attach prepare mount copy send-configuration
     sync verify write-header unmount detach unmap-lun destroy-lun record`),
-  deploy: listOf('snapshot clone create-lun map-lun attach mount define start wait record'),
+  deploy: listOf('snapshot clone create-lun attach define start wait record'),
   decommission: listOf(`
     stop undefine unmount detach unmap-lun destroy-lun delete-clone delete-snapshot record`),
 }
 
 /** Those of them that have an undo. */
 export const undoableOf: Record<Kind, readonly string[]> = {
-  stage: listOf('create-container create-lun map-lun attach mount record'),
-  deploy: listOf('snapshot clone create-lun map-lun attach mount define start record'),
+  stage: listOf('create-container create-lun attach mount record'),
+  deploy: listOf('snapshot clone create-lun attach define start record'),
   decommission: [],
 }
 

@@ -5,6 +5,7 @@ import type { ContractHandlers, InputOf, OutputOf } from '#shared/contract/index
 import type { JobDetails, JobState } from '#shared/domain/job.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { encodeError } from '#shared/errors/wire-error.ts'
+import { nameOfSample, sampleLock, sampleScan, sampleUnitReport } from './sample-units.ts'
 import { sampleJob, sampleJobs, sampleSteps } from './sample-jobs.ts'
 import {
   sampleArrays,
@@ -156,6 +157,10 @@ export function createFakeCore(options: FakeCoreOptions = {}): FakeCore {
         },
       ]),
     'operations.start': () => Promise.resolve(start()),
+    'units.show': ({ device }) => Promise.resolve({ ...sampleUnitReport, device: nameOfSample(device) }),
+    'units.scan': () => Promise.resolve(sampleScan),
+    'units.lock': () => Promise.resolve({ lock: sampleLock, method: 'read-back' }),
+    'units.unlock': () => Promise.resolve({ before: { state: 'held', lock: sampleLock }, method: 'atomic' }),
     'jobs.list': () => Promise.resolve([...jobs.values()]),
     'jobs.get': ({ jobId }) => Promise.resolve(getJob(jobId)),
     'jobs.resume': ({ jobId }) => {

@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import type { InputOf, OutputOf } from '#shared/contract/index.ts'
 import type { Volume } from '#shared/domain/storage.ts'
-import { checkInput } from '#main/api/api.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import { describeChecks } from '../describe-checks.ts'
 import { ensureHostKeys } from '../host-keys.ts'
@@ -129,7 +128,7 @@ async function addArray(tools: Tools, name: string, options: AddOptions): Promis
     },
   }
   // before the device hears of us
-  checkInput('inventory.addArray', config)
+  tools.client.check('inventory.addArray', config)
   await ensureHostKeys(tools, connection, options.acceptHostKey ?? [])
   const probe = await tools.client.call('inventory.addArray', config)
   return { value: probe, text: describeProbe(name, probe) }

@@ -113,7 +113,9 @@ function describeContainer({ facts, state, problems, header, generation }: Detai
     `Container    ${facts.volume}/${facts.name}`,
     `State        ${stateWords[state]}`,
     ...problems.map((problem) => `Problem      ${problem}`),
-    `Size         ${formatBytes(facts.sizeBytes)}, ${formatBytes(facts.allocatedBytes)} allocated`,
+    `Size         ${formatBytes(facts.sizeBytes)}, ${formatBytes(facts.allocatedBytes)} allocated${
+      facts.uniqueBytes === undefined ? '' : `, ${formatBytes(facts.uniqueBytes)} shared with nothing`
+    }`,
   ]
   if (header === undefined) return lines.join('\n')
   return [

@@ -32,6 +32,11 @@ export interface CopyObject {
   readonly mark: string
 }
 
+export interface ByteRange {
+  readonly offset: number
+  readonly lengthBytes: number
+}
+
 export interface CreateLun extends LunIdentity {
   readonly backing: ObjectRef
   readonly osType: OsType
@@ -58,7 +63,10 @@ export interface ArrayDriver {
   readonly alignmentBytes: number
 
   listObjects(volume: string, signal: AbortSignal): Promise<ObjectFacts[]>
-  /** undefined: neither the object nor its mark is there. Allocated 0 and size 0 when only the mark is there. */
+  /**
+   * undefined: neither the object nor its mark is there. Allocated 0 and size 0 when only the mark is there. Unique
+   * bytes, which take reading every extent, are told by listObjects alone.
+   */
   findObject(ref: ObjectRef, signal: AbortSignal): Promise<ObjectFacts | undefined>
   /**
    * An empty, sparse object. Fails with busy when the name is taken, also when taken by another console just now.
@@ -67,8 +75,12 @@ export interface ArrayDriver {
   createObject(spec: CreateObject): Action
   /** Removes object and mark if the mark is the given one, else nothing. Refuses (busy) while a LUN is made from it. */
   deleteObject(ref: ObjectRef, mark: string): Action
-  /** Bytes of the object; short at its end. */
-  readObject(ref: ObjectRef, offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array>
+  /** Size of the object and its bytes in these ranges, short at its end. not-found. */
+  readObject(
+    ref: ObjectRef,
+    ranges: readonly ByteRange[],
+    signal: AbortSignal,
+  ): Promise<{ readonly sizeBytes: number; readonly parts: Uint8Array[] }>
   /** SHA-256 (hex) of the whole object, computed on the array. */
   hashObject(ref: ObjectRef): Action<string>
 
@@ -84,15 +96,17 @@ export interface ArrayDriver {
    */
   findLun(identity: LunIdentity, signal: AbortSignal): Promise<LunFacts | undefined>
   /**
-   * File-to-LUN conversion, mapped to nobody. Running it again for the same identity and backing succeeds.
-   * Refuses at the LUN limit of the volume (device-rejected) and when the backing already is under another LUN (busy).
+   * File-to-LUN conversion, mapped to nobody, or to `initiator` alone: the map comes last, so that nobody meets a
+   * half-made LUN. Running it again for the same identity, backing and initiator succeeds. Refuses at the LUN limit of
+   * the volume (device-rejected), when the backing already is under another LUN, and when the LUN is mapped to another
+   * initiator (busy).
    */
-  createLun(spec: CreateLun): Action
+  createLun(spec: CreateLun, initiator?: string): Action
   /** Masks the LUN to this initiator name alone; again is no error. Fails with busy while another one has a map. */
   mapLun(identity: LunIdentity, initiator: string): Action
   /** Removes the map; not there is no error. Sessions that exist are not ended. */
   unmapLun(identity: LunIdentity, initiator: string): Action
-  /** Destroys the LUN, never the object under it. Refuses (busy) while an initiator is logged in. */
+  /** Destroys the LUN with its map, never the object under it. Refuses (busy) while an initiator is logged in. */
   deleteLun(identity: LunIdentity): Action
 
   /** Re-creates LUNs with their maps that the array has lost; those present are left alone. Absent: the array keeps them. */

@@ -40,12 +40,17 @@ export interface PreparedUnit {
 }
 
 export interface AttachedLun {
-  /** Block device on the host: /dev/sdb, /dev/loop3. Empty when `partial`. */
+  /** Block device on the host: /dev/sdb, /dev/loop3; the LUN's address where there is no device. Empty when `partial`. */
   readonly device: string
   /** Something of it is there (a process, a session, a dead device) but not to be used: attach again or detach. */
   readonly partial?: boolean
   /** Mount point if it is mounted now. */
   readonly mountedAt?: string
+  readonly readOnly?: boolean
+}
+
+export interface MountOptions {
+  readonly fileSystem: FileSystemType
   readonly readOnly?: boolean
 }
 
@@ -81,36 +86,33 @@ export interface DefineVm {
   readonly disks: readonly { readonly index: number; readonly path: string; readonly format: ImageFormat }[]
 }
 
+/** A VM on a unit of the layout `disks`: what the guest sees of the LUN. */
+export interface DefineVmOnDisks extends Omit<DefineVm, 'disks'> {
+  /** The name that the hypervisor logs in with. */
+  readonly initiator: string
+  readonly disks: readonly {
+    readonly index: number
+    readonly offsetBytes: number
+    readonly sizeBytes: number
+  }[]
+}
+
+/**
+ * How a host runs VMs from units of the layout `disks`: the hypervisor itself opens the LUN, and a guest sees of it its
+ * own partition and no other byte (B6).
+ */
+export interface UnitDisks {
+  /** As UnitFiles.describeVm, with disks that are regions of the LUN. Sends nothing. */
+  describeVm(spec: DefineVmOnDisks): VmDefinition
+}
+
 /** When a guest is up: a text on its serial console, or its guest agent answers. */
 export type ReadySign = { readonly kind: 'serial'; readonly text: string } | { readonly kind: 'agent' }
 
 /**
- * A hypervisor host. A LUN is found by its identity (serial, NAA; target name where the way of attaching has it) and
- * never by order or device name. The same rules for Actions hold as for arrays: durable when succeeded, to be
- * observed when failed, undo of what is not there succeeds, and only what is ours is touched.
+ * What a host does with the file system of a unit (layout `files`). The LUN is attached; `not-found` when it is not.
  */
-export interface HostDriver {
-  readonly config: HostConfig
-
-  /** Answers also when checks fail (a missing tool or right is a failed check with advice). */
-  probe(signal: AbortSignal): Promise<HostProbe>
-  listVms(signal: AbortSignal): Promise<Vm[]>
-  findVm(uuid: string, signal: AbortSignal): Promise<Vm | undefined>
-
-  /** Reads a template that lies on this host (kinds domain, folder and image with `on: host`). not-found, bad-request. */
-  readTemplate(source: TemplateSource, signal: AbortSignal): Promise<Template>
-  /** A configuration for disks that bring none, or that come from an OVF. Pure. */
-  buildConfiguration(
-    vm: Template['vm'],
-    disks: readonly { readonly name: string; readonly format: ImageFormat }[],
-  ): VmConfiguration
-
-  /** Logs in and waits until the block device with the LUN's serial is there. Again: succeeds, same device. */
-  attachLun(lun: LunAddress): Action<AttachedLun>
-  findAttached(lun: LunAddress, signal: AbortSignal): Promise<AttachedLun | undefined>
-  /** Logs out and proves that the device is gone. Refuses (busy) while it is mounted. Not there: succeeds. */
-  detachLun(lun: LunAddress): Action
-
+export interface UnitFiles {
   /**
    * Partitions and formats an attached LUN, once: refuses (bad-request) when the device bears any unit header or any
    * known signature (partition table, file system), or its serial is not the LUN's. The guard of A10 is in the same
@@ -121,10 +123,9 @@ export interface HostDriver {
   writeHeader(lun: LunAddress, bytes: Uint8Array): Action
 
   /** Mounts the unit's file system at a path of its own; again: succeeds. Returns the mount point. */
-  mountUnit(
-    lun: LunAddress,
-    options: { readonly fileSystem: FileSystemType; readonly readOnly?: boolean },
-  ): Action<string>
+  mountUnit(lun: LunAddress, options: MountOptions): Action<string>
+  /** attachLun and mountUnit in one, for a LUN that bears a unit. Returns the mount point. */
+  attachMounted(lun: LunAddress, options: MountOptions): Action<string>
   /** Not mounted: succeeds. In use: busy, with who uses it. */
   unmountUnit(lun: LunAddress): Action
   /** Where mountUnit mounts it. */
@@ -150,8 +151,44 @@ export interface HostDriver {
     toName: string,
   ): Action
 
-  /** The new VM's configuration; sends nothing. MAC addresses are random, locally administered for the hypervisor. */
+  /** The new VM's configuration with disks on the mounted unit; sends nothing. MAC addresses are random, locally administered for the hypervisor. */
   describeVm(spec: DefineVm): VmDefinition
+}
+
+/**
+ * A hypervisor host. A LUN is found by its identity (serial, NAA; target name where the way of attaching has it) and
+ * never by order or device name. The same rules for Actions hold as for arrays: durable when succeeded, to be
+ * observed when failed, undo of what is not there succeeds, and only what is ours is touched.
+ */
+export interface HostDriver {
+  readonly config: HostConfig
+
+  /** Answers also when checks fail (a missing tool or right is a failed check with advice). */
+  probe(signal: AbortSignal): Promise<HostProbe>
+  listVms(signal: AbortSignal): Promise<Vm[]>
+  /** Names of all VMs: what listVms tells without asking for each VM's configuration. */
+  listVmNames(signal: AbortSignal): Promise<string[]>
+  findVm(uuid: string, signal: AbortSignal): Promise<Vm | undefined>
+
+  /** Reads a template that lies on this host (kinds domain, folder and image with `on: host`). not-found, bad-request. */
+  readTemplate(source: TemplateSource, signal: AbortSignal): Promise<Template>
+  /** A configuration for disks that bring none, or that come from an OVF. Pure. */
+  buildConfiguration(
+    vm: Template['vm'],
+    disks: readonly { readonly name: string; readonly format: ImageFormat }[],
+  ): VmConfiguration
+
+  /** Logs in and waits until the block device with the LUN's serial is there. Again: succeeds, same device. */
+  attachLun(lun: LunAddress): Action<AttachedLun>
+  findAttached(lun: LunAddress, signal: AbortSignal): Promise<AttachedLun | undefined>
+  /** Logs out and proves that the device is gone. Refuses (busy) while it is mounted. Not there: succeeds. */
+  detachLun(lun: LunAddress): Action
+
+  /** Units of the layout `files`. Absent: the host mounts no file systems. */
+  readonly files?: UnitFiles
+  /** Units of the layout `disks`. Absent: its hypervisor does not open LUNs by itself. */
+  readonly disks?: UnitDisks
+
   /** Registers it. A VM of that name or UUID that is not this one: busy. Again: succeeds. */
   defineVm(vm: VmDefinition): Action
   startVm(uuid: string): Action

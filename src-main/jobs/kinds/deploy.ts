@@ -1,11 +1,12 @@
-import type { Deployment } from '#shared/domain/compute.ts'
+import type { Deployment, DeploymentRecipe } from '#shared/domain/compute.ts'
 import type { FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { ReadySign, VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
-import { bringOnlineSteps, copyObjectStep, hostTarget, mountStep } from './lun-steps.ts'
+import { attachMountedStep, copyObjectStep, hostTarget, mappedLunStep } from './lun-steps.ts'
 import type { InventoryRecords } from './records.ts'
+import { defineStep, startStep } from './vm-steps.ts'
 
 export interface DeployPlan {
   array: string
@@ -64,7 +65,7 @@ function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPl
       ),
     )
   steps.push(
-    ...bringOnlineSteps({
+    mappedLunStep({
       array,
       host,
       records,
@@ -73,31 +74,10 @@ function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPl
       osType: plan.osType,
       initiator: plan.initiator,
     }),
-    mountStep(host, plan.lun, { fileSystem: plan.fileSystem }),
-    deviceStep({
-      id: 'define',
-      title: `Register VM ${plan.vm.name}`,
-      target: hostTarget(host),
-      weight: 0.2,
-      action: host.defineVm(plan.vm),
-      undo: host.undefineVm(plan.vm),
-      observe: async (signal) =>
-        (await host.findVm(plan.vm.uuid, signal)) === undefined ? 'absent' : 'present',
-    }),
+    attachMountedStep({ host, lun: plan.lun }, { fileSystem: plan.fileSystem }),
+    defineStep(host, plan.vm),
   )
-  if (plan.start)
-    steps.push(
-      deviceStep({
-        id: 'start',
-        title: `Start VM ${plan.vm.name}`,
-        target: hostTarget(host),
-        weight: 0.5,
-        action: host.startVm(plan.vm.uuid),
-        undo: host.stopVm(plan.vm.uuid),
-        observe: async (signal) =>
-          (await host.findVm(plan.vm.uuid, signal))?.state === 'running' ? 'present' : 'absent',
-      }),
-    )
+  if (plan.start) steps.push(startStep(host, plan.vm))
   if (plan.start && plan.wait !== undefined)
     steps.push(
       deviceStep({
@@ -114,7 +94,7 @@ function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPl
     recordStep(
       'record',
       `Record deployment ${plan.name} in the inventory`,
-      () => records.putDeployment(deploymentOf(plan)),
+      () => records.putDeployment(deploymentOf(plan), recipeOf(plan)),
       () => records.deleteDeployment(plan.name),
     ),
   )
@@ -137,3 +117,9 @@ function deploymentOf(plan: DeployPlan): Deployment {
     deployedAt: plan.deployedAt,
   }
 }
+
+const recipeOf = ({ fileSystem, start, vm }: DeployPlan): DeploymentRecipe => ({
+  fileSystem,
+  started: start,
+  vm: { ...vm, macAddresses: [...vm.macAddresses] },
+})

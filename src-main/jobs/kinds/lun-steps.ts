@@ -1,10 +1,12 @@
 import type { LunAddress, LunIdentity, ObjectRef, OsType } from '#shared/domain/storage.ts'
 import type { ArrayDriver, CopyObject, CreateLun } from '#main/drivers/arrays/contract.ts'
-import type { HostDriver } from '#main/drivers/hosts/contract.ts'
+import type { HostDriver, MountOptions } from '#main/drivers/hosts/contract.ts'
 import { AppError } from '#shared/errors/app-error.ts'
+import type { Action } from '#main/drivers/action.ts'
+import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import type { Observation, Step } from '../step.ts'
 import { deviceStep } from './device-step.ts'
-import type { InventoryRecords, LunRecord } from './records.ts'
+import type { InventoryRecords } from './records.ts'
 
 export const arrayTarget = (array: ArrayDriver): string => `array ${array.config.name}`
 export const hostTarget = (host: HostDriver): string => `host ${host.config.name}`
@@ -68,70 +70,88 @@ export interface LunSteps {
   readonly initiator: string
 }
 
-/** File to LUN, mapped to one initiator, attached to its host: each with its undoing (A3, A4, A9, A10). */
-export function bringOnlineSteps(context: LunSteps): Step[] {
-  const { array, host, records, lun, backing, osType, initiator } = context
+/** File to LUN, mapped to one initiator alone; undone with its map (A3, A4, A9). */
+export function mappedLunStep(context: LunSteps): Step {
+  const { array, records, lun, backing, osType, initiator } = context
   const identity = { name: lun.name, target: lun.target, lun: lun.lun, serial: lun.serial, naa: lun.naa }
   const spec: CreateLun = { ...identity, backing, osType }
-  const record = (initiators: string[]): LunRecord => ({
-    array: array.config.name,
-    identity,
-    backing,
-    osType,
-    initiators,
+  return deviceStep({
+    id: 'create-lun',
+    title: `Make LUN ${lun.name} from ${backing.kind} ${backing.name}, mapped to ${initiator} alone`,
+    target: arrayTarget(array),
+    weight: 0.05,
+    action: array.createLun(spec, initiator),
+    undo: array.deleteLun(identity),
+    observe: async (signal) => {
+      const found = await array.findLun(identity, signal)
+      if (found === undefined) return 'absent'
+      return found.sizeBytes > 0 && found.mappedTo.includes(initiator) ? 'present' : 'partial'
+    },
+    recorded: () =>
+      records.putLun({ array: array.config.name, identity, backing, osType, initiators: [initiator] }),
+    forgotten: () => records.deleteLun(array.config.name, lun.name),
   })
-  return [
-    deviceStep({
-      id: 'create-lun',
-      title: `Make LUN ${lun.name} from ${backing.kind} ${backing.name}`,
-      target: arrayTarget(array),
-      weight: 0.05,
-      action: array.createLun(spec),
-      undo: array.deleteLun(identity),
-      observe: (signal) => observeLun(array, identity, signal),
-      recorded: () => records.putLun(record([])),
-      forgotten: () => records.deleteLun(array.config.name, lun.name),
-    }),
-    deviceStep({
-      id: 'map-lun',
-      title: `Map LUN ${lun.name} to ${initiator} alone`,
-      target: arrayTarget(array),
-      weight: 0.03,
-      action: array.mapLun(identity, initiator),
-      undo: array.unmapLun(identity, initiator),
-      observe: async (signal) => {
-        const found = await array.findLun(identity, signal)
-        return found?.mappedTo.includes(initiator) === true ? 'present' : 'absent'
-      },
-      recorded: () => records.putLun(record([initiator])),
-    }),
-    deviceStep({
-      id: 'attach',
-      title: `Bring LUN ${lun.name} online`,
-      target: hostTarget(host),
-      weight: 0.2,
-      action: host.attachLun(lun),
-      undo: host.detachLun(lun),
-      observe: async (signal) =>
-        (await host.findAttached(lun, signal)) === undefined ? 'absent' : 'present',
-    }),
-  ]
 }
+
+/** The host finds the LUN and brings its block device online (A5). */
+export function attachStep({ host, lun }: Pick<LunSteps, 'host' | 'lun'>): Step {
+  return deviceStep({
+    id: 'attach',
+    title: `Bring LUN ${lun.name} online`,
+    target: hostTarget(host),
+    weight: 0.2,
+    action: host.attachLun(lun),
+    undo: host.detachLun(lun),
+    observe: async (signal) => ((await host.findAttached(lun, signal)) === undefined ? 'absent' : 'present'),
+  })
+}
+
+/** The same for a LUN that has a file system, which is mounted: nothing is partitioned or formatted (A10). */
+export function attachMountedStep(
+  { host, lun }: Pick<LunSteps, 'host' | 'lun'>,
+  options: MountOptions,
+): Step {
+  return deviceStep({
+    id: 'attach',
+    title: `Bring LUN ${lun.name} online and mount its ${options.fileSystem} file system`,
+    target: hostTarget(host),
+    weight: 0.25,
+    action: unitFilesOf(host).attachMounted(lun, options),
+    undo: inOrder(unitFilesOf(host).unmountUnit(lun), host.detachLun(lun)),
+    observe: async (signal) => {
+      const found = await host.findAttached(lun, signal)
+      if (found === undefined) return 'absent'
+      return found.mountedAt === undefined ? 'partial' : 'present'
+    },
+  })
+}
+
+/** Actions one behind the other, as one. */
+const inOrder = (...actions: readonly Action<unknown>[]): Action => ({
+  commands: actions.flatMap(({ commands }) => commands),
+  async run(context) {
+    for (const action of actions) await action.run(context)
+  },
+})
 
 /** Unmount, detach with proof, unmap, destroy: the host's device is gone before the LUN is (A7, A15). */
 export function takeOfflineSteps(context: Omit<LunSteps, 'osType'>): Step[] {
   const { array, host, records, lun, initiator } = context
   const identity = { name: lun.name, target: lun.target, lun: lun.lun, serial: lun.serial, naa: lun.naa }
-  return [
-    deviceStep({
-      id: 'unmount',
-      title: 'Unmount the file system',
-      target: hostTarget(host),
-      weight: 0.1,
-      action: host.unmountUnit(lun),
-      observe: async (signal) =>
-        (await host.findAttached(lun, signal))?.mountedAt === undefined ? 'present' : 'absent',
-    }),
+  const steps: Step[] = []
+  if (host.files !== undefined)
+    steps.push(
+      deviceStep({
+        id: 'unmount',
+        title: 'Unmount the file system',
+        target: hostTarget(host),
+        weight: 0.1,
+        action: host.files.unmountUnit(lun),
+        observe: async (signal) =>
+          (await host.findAttached(lun, signal))?.mountedAt === undefined ? 'present' : 'absent',
+      }),
+    )
+  steps.push(
     deviceStep({
       id: 'detach',
       title: `Take LUN ${lun.name} offline and prove that its device is gone`,
@@ -160,22 +180,19 @@ export function takeOfflineSteps(context: Omit<LunSteps, 'osType'>): Step[] {
         (await array.findLun(identity, signal)) === undefined ? 'present' : 'absent',
       recorded: () => records.deleteLun(array.config.name, lun.name),
     }),
-  ]
+  )
+  return steps
 }
 
 /** Mounts the unit's file system; undone by unmounting. */
-export function mountStep(
-  host: HostDriver,
-  lun: LunAddress,
-  options: Parameters<HostDriver['mountUnit']>[1],
-): Step {
+export function mountStep(host: HostDriver, lun: LunAddress, options: MountOptions): Step {
   return deviceStep({
     id: 'mount',
     title: `Mount the ${options.fileSystem} file system`,
     target: hostTarget(host),
     weight: 0.05,
-    action: host.mountUnit(lun, options),
-    undo: host.unmountUnit(lun),
+    action: unitFilesOf(host).mountUnit(lun, options),
+    undo: unitFilesOf(host).unmountUnit(lun),
     observe: async (signal) =>
       (await host.findAttached(lun, signal))?.mountedAt === undefined ? 'absent' : 'present',
   })

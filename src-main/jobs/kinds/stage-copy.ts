@@ -2,6 +2,7 @@ import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import type { Template, TemplateFile } from '#shared/domain/compute.ts'
 import type { FileChecksum, HostDriver } from '#main/drivers/hosts/contract.ts'
+import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import type { Json, Step, StepContext } from '../step.ts'
 import { deviceStep } from './device-step.ts'
 import { hostTarget } from './lun-steps.ts'
@@ -31,7 +32,7 @@ export function copySteps(host: HostDriver, plan: StagePlan, open: OpenTemplateF
       title: 'Flush to the LUN; a full volume shows here',
       target: hostTarget(host),
       weight: 0.5 + totalBytes(plan) / bytesPerWeight,
-      action: host.syncUnit(plan.lun),
+      action: unitFilesOf(host).syncUnit(plan.lun),
       observe: async () => 'absent',
     }),
     verifyStep(host, plan, onHost),
@@ -47,7 +48,7 @@ function copyOnHostStep(host: HostDriver, plan: StagePlan): Step {
     title: `Copy ${plan.files.length} file(s), ${formatBytes(totalBytes(plan))}, on the host`,
     target: hostTarget(host),
     weight: 0.2 + totalBytes(plan) / bytesPerWeight,
-    action: host.copyFiles(
+    action: unitFilesOf(host).copyFiles(
       plan.lun,
       plan.files.map(({ source }) => ({ source: source.source, name: source.name })),
     ),
@@ -67,7 +68,7 @@ function sendStep(
     title: `Send ${file.source.name}, ${formatBytes(file.source.sizeBytes)}, from this computer`,
     target: hostTarget(host),
     weight: 0.2 + (2 * file.source.sizeBytes) / bytesPerWeight,
-    action: host.receiveFile(
+    action: unitFilesOf(host).receiveFile(
       plan.lun,
       file.source.name,
       file.source.sizeBytes,
@@ -85,7 +86,7 @@ function configurationStep(host: HostDriver, plan: StagePlan): Step {
     title: 'Write the VM configuration beside the disks',
     target: hostTarget(host),
     weight: 0.02,
-    action: host.receiveFile(plan.lun, configurationFileName, bytes.length, async function* () {
+    action: unitFilesOf(host).receiveFile(plan.lun, configurationFileName, bytes.length, async function* () {
       yield bytes
     }),
     observe: async () => 'partial',
@@ -100,20 +101,22 @@ function convertStep(host: HostDriver, plan: StagePlan, file: StagedFile, index:
     title: `Convert ${file.source.name} (${format}) to ${file.name}`,
     target: hostTarget(host),
     weight: 0.5 + (2 * file.source.sizeBytes) / bytesPerWeight,
-    action: host.convertImage(plan.lun, { name: file.source.name, format }, file.name),
+    action: unitFilesOf(host).convertImage(plan.lun, { name: file.source.name, format }, file.name),
     observe: async () => 'partial',
   })
 }
 
 function verifyStep(host: HostDriver, plan: StagePlan, onHost: boolean): Step {
-  const mountPoint = host.mountPointOf(plan.lun)
-  const written = host.hashFiles(
+  const mountPoint = unitFilesOf(host).mountPointOf(plan.lun)
+  const written = unitFilesOf(host).hashFiles(
     [...plan.files.map(({ name }) => name), configurationFileName].map((name) => ({
       name,
       path: `${mountPoint}/${name}`,
     })),
   )
-  const read = host.hashFiles(plan.files.map(({ source }) => ({ name: source.name, path: source.source })))
+  const read = unitFilesOf(host).hashFiles(
+    plan.files.map(({ source }) => ({ name: source.name, path: source.source })),
+  )
   const commands = onHost ? [...read.commands, ...written.commands] : [...written.commands]
   return {
     id: 'verify',

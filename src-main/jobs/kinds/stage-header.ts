@@ -2,13 +2,14 @@ import { headerPartitionBytes } from '#shared/domain/unit-layout.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import type { FileChecksum, HostDriver } from '#main/drivers/hosts/contract.ts'
 import { encodeHeaderPartition } from '#main/protocols/unit/header-partition.ts'
+import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import type { Step } from '../step.ts'
 import { hostTarget } from './lun-steps.ts'
 import type { StagePlan } from './stage.ts'
 
 /** The last thing that is written: a container without a valid header cannot be deployed (A8). */
 export function headerStep(host: HostDriver, plan: StagePlan): Step {
-  const preview = host.writeHeader(plan.lun, new Uint8Array(headerPartitionBytes))
+  const preview = unitFilesOf(host).writeHeader(plan.lun, new Uint8Array(headerPartitionBytes))
   return {
     id: 'write-header',
     title: 'Write the self-description into the header partition, twice',
@@ -22,7 +23,7 @@ export function headerStep(host: HostDriver, plan: StagePlan): Step {
       const fileSystemUuid = context.resultOf('prepare') as string
       const header = describeUnit(plan, checksums, fileSystemUuid)
       const bytes = encodeHeaderPartition({ unitId: plan.unitId, generation: 1, header })
-      await host.writeHeader(plan.lun, bytes).run({ signal: context.signal })
+      await unitFilesOf(host).writeHeader(plan.lun, bytes).run({ signal: context.signal })
     },
   }
 }

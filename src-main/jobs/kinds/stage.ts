@@ -2,12 +2,14 @@ import type { Template, TemplateFile } from '#shared/domain/compute.ts'
 import type { FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { PartitionTable } from '#main/drivers/hosts/contract.ts'
+import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
 import {
   arrayTarget,
-  bringOnlineSteps,
+  attachStep,
   hostTarget,
+  mappedLunStep,
   mountStep,
   observeObject,
   takeOfflineSteps,
@@ -80,13 +82,14 @@ export function stageKind({ devices, records, openTemplateFile }: StageDependenc
           observe: (signal) =>
             observeObject(array, plan.container, jobId, signal, (size) => size === plan.sizeBytes),
         }),
-        ...bringOnlineSteps(lunContext),
+        mappedLunStep(lunContext),
+        attachStep(lunContext),
         deviceStep({
           id: 'prepare',
           title: `Partition (${plan.partitionTable.toUpperCase()}) and format with ${plan.fileSystem.type}, once`,
           target: hostTarget(host),
           weight: 0.3,
-          action: host.prepareUnit({
+          action: unitFilesOf(host).prepareUnit({
             lun: plan.lun,
             unitId: plan.unitId,
             partitionTable: plan.partitionTable,

@@ -27,6 +27,8 @@ export interface InitiatorLoginOptions {
   readonly wishes: OperationalWishes
   /** What this side answers the target's challenge with. */
   readonly credentials?: ChapCredentials
+  /** Default: all that are known, the strongest first. */
+  readonly chapAlgorithms?: readonly ChapAlgorithm[]
   /** What the target must answer ours with; login fails without it. */
   readonly targetCredentials?: ChapCredentials
 }
@@ -34,6 +36,8 @@ export interface InitiatorLoginOptions {
 export type InitiatorLoginStep =
   | { readonly kind: 'send'; readonly header: Buffer; readonly data: Buffer }
   | { readonly kind: 'redirect'; readonly address: string }
+  /** Log in again on a new connection with these. */
+  | { readonly kind: 'again'; readonly chapAlgorithms: readonly ChapAlgorithm[] }
   | {
       readonly kind: 'done'
       readonly parameters: OperationalParameters
@@ -45,6 +49,9 @@ export type InitiatorLoginStep =
 
 const mostExchanges = 24
 const challengeBytes = 16
+const md5: ChapAlgorithm = 5
+/** Targets of the IET family (tgt among them) take this number for SHA-1, and refuse the right answer as malformed. */
+const sha256: ChapAlgorithm = 7
 
 /**
  * The initiator's side of a login (RFC 7143, section 6.3), without a socket: {@link start} and each answer give the
@@ -60,6 +67,7 @@ export class InitiatorLogin {
   #exchanges = 0
   #expStatSn = 0
   #isAuthDone = false
+  readonly #algorithms: readonly ChapAlgorithm[]
   #challenge: Buffer | undefined
   #identifier = 0
   #algorithm: ChapAlgorithm | undefined
@@ -74,6 +82,7 @@ export class InitiatorLogin {
     if (targetCredentials !== undefined && credentials === undefined)
       throw new AppError('bad-request', "The target's CHAP secret is given, but none of this initiator")
     this.#options = options
+    this.#algorithms = options.chapAlgorithms ?? chapAlgorithms
     this.#negotiation = new Negotiation(options.wishes, options.targetName === undefined)
   }
 
@@ -97,6 +106,8 @@ export class InitiatorLogin {
       throw malformed('login', 0, `an end within ${mostExchanges} exchanges`, 'none')
     if (response.status === loginStatus.movedTemporarily || response.status === loginStatus.movedPermanently)
       return { kind: 'redirect', address: this.#movedTo(data) }
+    if (response.status === loginStatus.initiatorError && this.#algorithm === sha256)
+      return { kind: 'again', chapAlgorithms: [md5] }
     if (response.status !== loginStatus.success) throw loginFailure(response.status)
     this.#checkHeader(response)
     this.#expStatSn = serialNext(response.statSn)
@@ -128,7 +139,7 @@ export class InitiatorLogin {
       this.#isAuthDone = true
       if (!response.transit && !this.#wantsTransit) return this.#answer(answers, true)
     } else if (method === 'CHAP' && credentials !== undefined) {
-      return this.#answer([...answers, ['CHAP_A', chapAlgorithms.join(',')]], false)
+      return this.#answer([...answers, ['CHAP_A', this.#algorithms.join(',')]], false)
     } else if (method !== undefined) {
       throw new AppError(
         'auth-failed',
@@ -152,9 +163,9 @@ export class InitiatorLogin {
 
   #answerChallenge(keys: ReadonlyMap<string, string>): TextPair[] {
     const { credentials, targetCredentials } = this.#options
-    const algorithm = chapAlgorithms.find((known) => String(known) === keys.get('CHAP_A'))
+    const algorithm = this.#algorithms.find((known) => String(known) === keys.get('CHAP_A'))
     if (algorithm === undefined || credentials === undefined || this.#algorithm !== undefined)
-      throw malformed('key CHAP_A', 0, `one of ${chapAlgorithms.join(',')}, once`, 'another')
+      throw malformed('key CHAP_A', 0, `one of ${this.#algorithms.join(',')}, once`, 'another')
     const challenge = parseBinary(keys.get('CHAP_C') ?? '', chapMaxBytes)
     if (challenge === undefined) throw malformed('key CHAP_C', 0, `1 to ${chapMaxBytes} bytes`, 'others')
     this.#algorithm = algorithm

@@ -5,7 +5,6 @@ import { AppError } from '#shared/errors/app-error.ts'
 import { decodeAhs, encodeAhs } from './ahs.ts'
 import { framePdu } from './frame.ts'
 import { InitiatorLogin } from './initiator-login.ts'
-import { decodeLun } from './lun-field.ts'
 import { Negotiation } from './negotiation.ts'
 import { PduReader } from './pdu-reader.ts'
 import { decodePdu, encodePdu, layouts } from './pdus.ts'
@@ -78,7 +77,6 @@ test('any header and AHS is decoded or refused', { timeout }, () => {
       const header = bytes.subarray(0, cut < 48 ? cut : 48)
       refusesAtMost(() => decodePdu(header))
       refusesAtMost(() => decodeAhs(bytes.subarray(48, cut)))
-      refusesAtMost(() => decodeLun(header, 8))
     }),
     { numRuns: runs },
   )

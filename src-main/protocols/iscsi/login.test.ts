@@ -65,7 +65,7 @@ function talk(
   from: InitiatorLogin,
   to: TargetLogin,
   between: (header: Buffer, data: Buffer) => Buffer = (_, data) => data,
-): Extract<InitiatorLoginStep, { kind: 'done' | 'redirect' }> {
+): Exclude<InitiatorLoginStep, { kind: 'send' }> {
   let step = from.start()
   for (let turn = 0; turn < 40; turn++) {
     if (step.kind !== 'send') return step
@@ -194,6 +194,20 @@ describe('a login', () => {
       step = from.receive(answer.header, answer.data)
     }
     expect.unreachable()
+  })
+
+  test('begins again with MD5 where a target takes 7 for SHA-1, as tgt does', () => {
+    const other = target({ initiatorCredentials: host, targetCredentials: array })
+    const from = initiator({ credentials: host, chapAlgorithms: [7, 5] })
+    let step = from.start()
+    while (step.kind === 'send') {
+      const answer = other.receive(step.header, step.data)
+      if (step.data.includes('CHAP_R=')) answer.header.writeUInt16BE(loginStatus.initiatorError, 36)
+      step = from.receive(answer.header, answer.data)
+    }
+    expect(step).toEqual({ kind: 'again', chapAlgorithms: [5] })
+    const again = initiator({ credentials: host, chapAlgorithms: [5] })
+    expect(talk(again, target({ initiatorCredentials: host })).kind).toBe('done')
   })
 
   test('does not take the same secret for both directions', () => {

@@ -68,10 +68,10 @@ export const bit = {
   underflow: 0x02,
 } as const
 
-/** Section 11.4.1 has a Simple task in the low three bits of the command's flags. @public */
+/** Section 11.4.1 has a Simple task in the low three bits of the command's flags. */
 export const taskAttribute = { untagged: 0, simple: 1, ordered: 2, headOfQueue: 3, aca: 4 } as const
 
-/** Section 11.5.1. @public */
+/** Section 11.5.1. */
 export const taskFunction = {
   abortTask: 1,
   abortTaskSet: 2,
@@ -83,7 +83,7 @@ export const taskFunction = {
   taskReassign: 8,
 } as const
 
-/** Section 11.6.1. @public */
+/** Section 11.6.1. */
 export const taskResponse = {
   complete: 0,
   noSuchTask: 1,
@@ -95,9 +95,9 @@ export const taskResponse = {
   rejected: 255,
 } as const
 
-/** Section 11.14.1. @public */
+/** Section 11.14.1. */
 export const logoutReason = { closeSession: 0, closeConnection: 1, removeForRecovery: 2 } as const
-/** Section 11.15.1. @public */
+/** Section 11.15.1. */
 export const logoutAnswer = {
   closed: 0,
   noSuchConnection: 1,
@@ -105,7 +105,7 @@ export const logoutAnswer = {
   cleanupFailed: 3,
 } as const
 
-/** Section 11.9.1. @public */
+/** Section 11.9.1. */
 export const asyncEvent = {
   scsi: 0,
   logoutWanted: 1,
@@ -116,7 +116,7 @@ export const asyncEvent = {
   vendor: 255,
 } as const
 
-/** Section 11.17.1. @public */
+/** Section 11.17.1. */
 export const rejectReason = {
   dataDigestError: 0x02,
   snackReject: 0x03,

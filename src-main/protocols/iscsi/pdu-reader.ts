@@ -116,6 +116,7 @@ export class PduReader {
   #takeHeader(buffer: Buffer, position: number, length: number): number {
     const digestLength = this.#limits.digests.header ? digestBytes : 0
     if (this.#ownFilled === 0 && length - position >= bhsBytes) {
+      this.#checkLength(buffer, position)
       const ahsBytes = (buffer[position + at.totalAhsLength] ?? 0) * 4
       const total = bhsBytes + ahsBytes + digestLength
       if (length - position >= total) {
@@ -131,6 +132,7 @@ export class PduReader {
     this.#ownFilled += count
     const next = position + count
     if (this.#ownFilled < need) return next
+    if (need === bhsBytes) this.#checkLength(this.#own, 0)
     const ahsBytes = (this.#own[at.totalAhsLength] ?? 0) * 4
     if (this.#ownFilled < bhsBytes + ahsBytes + digestLength) return next
     this.#ownFilled = 0
@@ -139,19 +141,25 @@ export class PduReader {
     return this.#beginPdu(ahsBytes, buffer, next, length)
   }
 
+  /** At once, before an AHS is waited for: bytes that are no PDU are found here most of the time. */
+  #checkLength(header: Buffer, offset: number): void {
+    const { maxDataBytes } = this.#limits
+    const dataBytes = header.readUIntBE(offset + at.dataSegmentLength, 3)
+    if (dataBytes > maxDataBytes)
+      throw malformed('DataSegmentLength', at.dataSegmentLength, `at most ${maxDataBytes}`, dataBytes)
+  }
+
   /** The header is whole; what follows it begins at `position` of `buffer`. Returns from where to go on. */
   #beginPdu(ahsBytes: number, buffer: Buffer, position: number, length: number): number {
     const header = this.#header
     const offset = this.#headerOffset
-    const { digests, maxDataBytes } = this.#limits
+    const { digests } = this.#limits
     if (digests.header) {
       const end = offset + bhsBytes + ahsBytes
       const sum = crc32c(header.subarray(offset, end))
       if (header.readUInt32LE(end) !== sum) throw wrongDigest('header', sum, header.readUInt32LE(end))
     }
     const dataBytes = header.readUIntBE(offset + at.dataSegmentLength, 3)
-    if (dataBytes > maxDataBytes)
-      throw malformed('DataSegmentLength', at.dataSegmentLength, `at most ${maxDataBytes}`, dataBytes)
     this.#ahsBytes = ahsBytes
     this.#dataBytes = dataBytes
     if (dataBytes === 0) {

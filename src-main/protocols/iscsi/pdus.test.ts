@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer'
 import { assert, constantFrom, property, uint8Array } from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { decodeAhs, encodeAhs, joinCdb, splitCdb } from './ahs.ts'
-import { decodeLun, encodeLun } from './lun-field.ts'
+import { encodeLun } from '../scsi/luns.ts'
 import { ahsMaxBytes, bhsBytes, opcode } from './opcodes.ts'
 import { decodePdu, decodePduOf, encodePdu, layouts } from './pdus.ts'
 import type { PduKind } from './pdus.ts'
@@ -136,26 +136,6 @@ describe('additional header segments', () => {
     whole.writeUInt16BE(0xffff, 0)
     expect(() => decodeAhs(whole)).toThrow(rejected)
     expect(() => encodeAhs([{ type: 1, specific: new Uint8Array(ahsMaxBytes) }])).toThrow(rejected)
-  })
-})
-
-describe('the LUN field', () => {
-  test.each([
-    [0, '0000000000000000'],
-    [255, '00ff000000000000'],
-    [256, '4100000000000000'],
-    [16_383, '7fff000000000000'],
-  ])('of %i is %s', (lun, field) => {
-    expect(hex(encodeLun(lun))).toBe(field)
-    expect(decodeLun(Buffer.from(field, 'hex'))).toBe(lun)
-  })
-
-  test('is read in the flat form for small numbers, too; other forms are no number', () => {
-    expect(decodeLun(Buffer.from('4003000000000000', 'hex'))).toBe(3)
-    for (const other of ['0103000000000000', '0000000100000000', 'c101000000000000', '8000000000000000'])
-      expect(decodeLun(Buffer.from(other, 'hex'))).toBeUndefined()
-    expect(() => decodeLun(new Uint8Array(7))).toThrow(rejected)
-    expect(() => encodeLun(16_384)).toThrow(rejected)
   })
 })
 

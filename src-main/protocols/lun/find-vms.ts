@@ -1,6 +1,6 @@
 import type { LunClass } from './classify.ts'
 
-/** A LUN of a scan: `id` is for whoever scans, `scsiIds` are all its names of VPD page 83h. */
+/** A LUN of a scan: `id` is for whoever scans, `scsiIds` are its names of VPD page 83h, the best first. */
 export interface ScannedLun {
   readonly id: string
   readonly scsiIds: readonly string[]
@@ -49,7 +49,7 @@ export function findVms(paths: readonly ScannedLun[]): FoundVm[] {
 function joinPaths(paths: readonly ScannedLun[]): Lun[] {
   const luns = new Map<string, [ScannedLun, ...ScannedLun[]]>()
   for (const path of paths) {
-    const key = path.scsiIds.toSorted()[0] ?? `no identity: ${path.id}`
+    const key = path.scsiIds[0] ?? `no identity: ${path.id}`
     const known = luns.get(key)
     if (known === undefined) luns.set(key, [path])
     else known.push(path)

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import type { OperationOf } from '#shared/contract/operations.ts'
+import { portalOnHost } from '#shared/domain/compute.ts'
 import type { ObjectRef } from '#shared/domain/storage.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import type { DeployPlan } from '#main/jobs/kinds/deploy.ts'
+import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import { factsOfHost, now, type ServiceContext } from '../context.ts'
-import { findUnit, headerForDeployment, type FilesHeader } from '../read-unit.ts'
+import { headerForDeployment, readUnit, type FilesHeader } from '../read-unit.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import { expandNames } from './names.ts'
 import type { PlannedWork } from './planned.ts'
@@ -24,10 +26,10 @@ export async function planDeploy(
   const array = context.devices.array(input.array)
   const host = context.devices.host(input.host)
   const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
-  const [{ facts: object, unit }, luns, vms, facts] = await Promise.all([
-    findUnit(array, container, signal),
+  const [{ sizeBytes, unit }, luns, vmNames, facts] = await Promise.all([
+    readUnit(array, container, signal),
     array.listLuns(signal),
-    host.listVms(signal),
+    host.listVmNames(signal),
     factsOfHost(context, input.host, signal),
   ])
   const header = headerForDeployment(unit, container)
@@ -40,11 +42,11 @@ export async function planDeploy(
   requireLunNumbers(lunNumbersOf(array.config, input.volume, luns), input.count)
   const taken = new Set([
     ...context.store.deployments.list().map(({ name }) => name),
-    ...vms.map(({ name }) => name),
+    ...vmNames,
     ...luns.map(({ name }) => name),
     ...context.store.luns.list(input.array).map(({ identity }) => identity.name),
   ])
-  const choices = { input, container, header, sizeBytes: object.sizeBytes, initiator: facts.initiatorName }
+  const choices = { input, container, header, sizeBytes, initiator: facts.initiatorName }
   return [
     ...restoreLostLuns(context, input.array, luns),
     ...expandNames(input.namePattern, input.count, taken).map((name) => ({
@@ -72,9 +74,10 @@ interface Choices {
 
 function deployPlan(array: ArrayDriver, host: HostDriver, name: string, choices: Choices): DeployPlan {
   const { input, container, header } = choices
-  const lun = array.addressOf(array.newIdentity(name), host.config.settings.portals[input.array])
+  const lun = array.addressOf(array.newIdentity(name), portalOnHost(host.config, input.array))
   const { volume } = container
-  const mountPoint = host.mountPointOf(lun)
+  const files = unitFilesOf(host)
+  const mountPoint = files.mountPointOf(lun)
   return {
     array: input.array,
     host: input.host,
@@ -87,7 +90,7 @@ function deployPlan(array: ArrayDriver, host: HostDriver, name: string, choices:
     initiator: choices.initiator,
     osType: header.osType,
     fileSystem: header.fileSystem.type,
-    vm: host.describeVm({
+    vm: files.describeVm({
       name,
       uuid: randomUUID(),
       lun,

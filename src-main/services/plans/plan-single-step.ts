@@ -9,7 +9,7 @@ import { restoreLostLuns } from './lost-luns.ts'
 import type { PlannedWork } from './planned.ts'
 import { requireLunNumbers, volumeOf } from './volume-checks.ts'
 
-type Input = Exclude<Operation, { kind: 'stage' | 'deploy' | 'decommission' }>
+type Input = Extract<Operation, { array: string }> & Exclude<Operation, { kind: 'stage' | 'deploy' }>
 
 /** A18: each step of staging and deployment by itself. */
 export async function planSingleStep(

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { OperationOf } from '#shared/contract/operations.ts'
 import { containerHolds, containerSize, type ContainerContent } from '#shared/domain/container-size.ts'
 import { grownImageBytes, roomFor } from '#shared/domain/image-growth.ts'
-import type { Template, TemplateFile } from '#shared/domain/compute.ts'
+import { portalOnHost, type Template, type TemplateFile } from '#shared/domain/compute.ts'
 import type { ObjectRef, Volume } from '#shared/domain/storage.ts'
 import { needsConversion } from '#main/protocols/images/container-disk.ts'
 import { AppError } from '#shared/errors/app-error.ts'
@@ -40,7 +40,7 @@ export async function planStage(
   const size = sizeOf(input, template, array.alignmentBytes)
   const bytesToMove = template.files.reduce((sum, file) => sum + file.sizeBytes, 0)
   requireSpace(volume, bytesToMove, template)
-  const portal = host.config.settings.portals[input.array]
+  const portal = portalOnHost(host.config, input.array)
   const identity = array.newIdentity(`stage-${input.container}`.slice(0, 63))
   const plan: StagePlan = {
     array: input.array,

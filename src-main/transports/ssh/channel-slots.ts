@@ -19,13 +19,18 @@ export class ChannelSlots {
     if (this.#closedBy !== undefined) throw this.#closedBy
     if (this.#taken < this.#limit) this.#taken += 1
     else await this.#queue(signal)
-    let isHeld = true
-    return () => {
-      if (!isHeld) return
-      isHeld = false
-      this.#taken -= 1
-      this.#admit()
-    }
+    return this.#giveBack()
+  }
+
+  /** The same without waiting, and never the last one: undefined when somebody might have to wait for it. */
+  takeSpare(): (() => void) | undefined {
+    if (this.#closedBy !== undefined || this.#taken >= this.#limit - 1) return undefined
+    this.#taken += 1
+    return this.#giveBack()
+  }
+
+  get isFull(): boolean {
+    return this.#taken >= this.#limit
   }
 
   /**
@@ -44,6 +49,16 @@ export class ChannelSlots {
     const waiting = this.#waiting
     this.#waiting = []
     for (const { refuse } of waiting) refuse(reason)
+  }
+
+  #giveBack(): () => void {
+    let isHeld = true
+    return () => {
+      if (!isHeld) return
+      isHeld = false
+      this.#taken -= 1
+      this.#admit()
+    }
   }
 
   async #queue(signal: AbortSignal): Promise<void> {

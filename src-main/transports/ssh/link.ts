@@ -7,6 +7,7 @@ import type { HostKeyStore } from './host-keys.ts'
 import { type KeepAlive, logIn } from './login.ts'
 import type { Hop } from './route.ts'
 import type { SecretMemory } from './secrets.ts'
+import { SpareShells } from './spare-shells.ts'
 import { openForward, openProxyCommand, openTcp } from './socket.ts'
 
 export interface LinkContext {
@@ -62,16 +63,23 @@ export function closeChain(clients: readonly Client[]): void {
 export class Link {
   readonly client: Client
   readonly slots: ChannelSlots
+  readonly spares: SpareShells
   /** Resolves when the connection is over, whoever ended it. */
   readonly over: Promise<void>
   readonly #clients: readonly Client[]
   #lost: AppError | undefined
   #isClosing = false
 
-  constructor(clients: readonly Client[], client: Client, object: string, maxChannels: number) {
+  constructor(
+    clients: readonly Client[],
+    client: Client,
+    { object, sudo }: { readonly object: string; readonly sudo: boolean },
+    maxChannels: number,
+  ) {
     this.#clients = clients
     this.client = client
     this.slots = new ChannelSlots(maxChannels)
+    this.spares = new SpareShells(this, object, { sudo })
     const onLoss = (cause?: unknown): void => {
       this.#lost ??= lostError(object, cause)
       this.slots.close(this.#lost)
@@ -90,13 +98,13 @@ export class Link {
   static async open(
     hops: readonly Hop[],
     context: LinkContext,
-    object: string,
+    use: { readonly object: string; readonly sudo: boolean },
     signal: AbortSignal,
   ): Promise<Link> {
-    const clients = await openChain(hops, context, object, signal)
+    const clients = await openChain(hops, context, use.object, signal)
     const client = clients.at(-1)
     if (client === undefined) throw new Error('a route has at least one hop')
-    return new Link(clients, client, object, context.maxChannels)
+    return new Link(clients, client, use, context.maxChannels)
   }
 
   get lost(): AppError | undefined {

@@ -9,6 +9,8 @@ export interface ChannelKind<C> {
   readonly effect: AppError['effect']
   /** Calls back with the channel, in the very call in which it opens. */
   open(client: Client, settle: (result: C | Error) => void): void
+  /** One that is open already. */
+  readonly openedAhead?: (link: Link) => C | undefined
   /** Calls back when the channel is closed. */
   onClose(channel: C, done: () => void): void
   /** Ends a channel that nobody waits for any more. */

@@ -73,8 +73,12 @@ export class Session implements SshSession {
     if (tethered && stdin !== undefined)
       throw new AppError('bad-request', 'A tethered script cannot have standard input', { object: this.name })
     const command = commandLine(script, { sudo: this.connection.sudo === true, tethered })
+    const isPlain = !tethered && stdin === undefined
     const outcome = await this.withChannel(
-      commandChannel(command),
+      {
+        ...commandChannel(command),
+        ...(isPlain ? { openedAhead: (link: Link) => link.spares.start(script) } : {}),
+      },
       { signal: options.signal, timeoutMs, what: 'command' },
       async (started, { signal, lost }) => {
         const ended = await runCommand(started, { ...options, object: this.name, signal })
@@ -150,7 +154,8 @@ export class Session implements SshSession {
 
   async #open(signal: AbortSignal): Promise<Link> {
     const hops = await findRoute(this.connection, this.#context)
-    const link = await Link.open(hops, this.#context, this.name, signal)
+    const sudo = this.connection.sudo === true
+    const link = await Link.open(hops, this.#context, { object: this.name, sudo }, signal)
     if (signal.aborted) {
       await link.close()
       throw cancelledError(this.name, 'none', signal.reason)
@@ -179,16 +184,24 @@ export class Session implements SshSession {
     this.#closing.signal.addEventListener('abort', onClosing)
     try {
       if (signal.aborted) onAbort()
+      const context = {
+        signal: interrupt.signal,
+        noTimeout: () => clearTimeout(timer),
+        lost: () => link.lost,
+      }
+      const ahead = kind.openedAhead?.(link)
+      if (ahead !== undefined) {
+        effect = kind.effect
+        return { value: await use(ahead, context) }
+      }
       for (;;) {
+        if (link.slots.isFull) link.spares.giveWay()
         const release = await link.slots.take(interrupt.signal)
         effect = kind.effect
         const opened = await openChannel(link, kind, this.name, interrupt.signal, release)
         if (opened.state === 'open') {
-          const value = await use(opened.channel, {
-            signal: interrupt.signal,
-            noTimeout: () => clearTimeout(timer),
-            lost: () => link.lost,
-          })
+          const value = await use(opened.channel, context)
+          if (kind.openedAhead !== undefined) link.spares.refill()
           return { value }
         }
         effect = 'none'

@@ -5,7 +5,11 @@ import type { Inventory } from './inventory-store.ts'
 
 type HostEntry = Inventory['hosts'][number]
 
-const attachText = { 'open-iscsi': 'kernel initiator', 'user-space': 'user space' } as const
+const attachText = {
+  'open-iscsi': 'kernel initiator',
+  'user-space': 'user space',
+  console: 'the hypervisor',
+} as const
 
 const columns: Column<HostEntry>[] = [
   { title: 'Host', width: 14, cell: (host) => host.config.name },

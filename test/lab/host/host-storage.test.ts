@@ -2,7 +2,7 @@ import { mkdtemp, rmdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
-import { hostConfigSchema } from '#shared/domain/compute.ts'
+import { libvirtHostConfigSchema } from '#shared/domain/compute.ts'
 import { createLocalShell } from '#test/contract/local-shell.ts'
 import { hostStorageSpecimens } from '#test/contract/host-storage-specimens.ts'
 import { hostStoragePromises } from '#test/contract/host-storage.ts'
@@ -19,7 +19,7 @@ describe('host storage on this computer, attached in user space', () => {
   const newBench = runHostPromises(async () => {
     const stateDir = await mkdtemp(join(tmpdir(), 'gantry state '))
     stateDirs.push(stateDir)
-    const config = hostConfigSchema.parse({
+    const config = libvirtHostConfigSchema.parse({
       name: 'scratch',
       driver: 'libvirt',
       connection: { host: 'localhost' },

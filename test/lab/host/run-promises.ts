@@ -3,7 +3,7 @@ import { createHostStorage } from '#main/drivers/hosts/libvirt/storage.ts'
 import { sh } from '#main/transports/shell/script.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
-import type { HostConfig } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { LunAddress } from '#shared/domain/storage.ts'
 import { hostStoragePromises } from '#test/contract/host-storage.ts'
 import type { HostPromise, HostStorageBench } from '#test/contract/host-storage-bench.ts'
@@ -11,7 +11,7 @@ import { startScratchArray } from './scratch-array.ts'
 import type { ScratchArray } from './scratch-array.ts'
 
 export interface HostUnderTest {
-  readonly config: HostConfig
+  readonly config: LibvirtHostConfig
   readonly shell: Shell
   /** The name that the host logs in with. */
   readonly initiator: string

@@ -1,14 +1,14 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { hostConfigSchema, templateSchema, type Template } from '#shared/domain/compute.ts'
+import { libvirtHostConfigSchema, templateSchema, type Template } from '#shared/domain/compute.ts'
 import { MiB } from '#shared/units/bytes.ts'
 import { createHostTemplates, type HostTemplates } from '#main/drivers/hosts/libvirt/templates.ts'
 import { sh } from '#main/transports/shell/script.ts'
 import { capturedImages, imageBytes } from '../../fixtures/images/images.ts'
 import { startPrivateLibvirtd, type PrivateLibvirtd } from './private-libvirtd.ts'
 
-const config = hostConfigSchema.parse({
+const config = libvirtHostConfigSchema.parse({
   name: 'lab',
   driver: 'libvirt',
   connection: { host: 'localhost' },

@@ -2,16 +2,16 @@ import { randomUUID } from 'node:crypto'
 import { readFile, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { hostConfigSchema } from '#shared/domain/compute.ts'
+import { libvirtHostConfigSchema } from '#shared/domain/compute.ts'
 import { GiB, MiB } from '#shared/units/bytes.ts'
 import type { DefineVm, VmDefinition } from '#main/drivers/hosts/contract.ts'
-import { buildDomain } from '#main/drivers/hosts/libvirt/build-domain.ts'
+import { buildDomain } from '#main/protocols/domain-xml/build-domain.ts'
 import { createHostVms, type HostVms } from '#main/drivers/hosts/libvirt/vms.ts'
 import { sh } from '#main/transports/shell/script.ts'
 import { bootSector } from './boot-sector.ts'
 import { startPrivateLibvirtd, type PrivateLibvirtd } from './private-libvirtd.ts'
 
-const config = hostConfigSchema.parse({
+const config = libvirtHostConfigSchema.parse({
   name: 'lab',
   driver: 'libvirt',
   connection: { host: 'localhost' },

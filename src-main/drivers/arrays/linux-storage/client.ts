@@ -1,22 +1,15 @@
 import type { ArrayConfig, ObjectRef } from '#shared/domain/storage.ts'
 import { lines, raw, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
+import type { ByteRange } from '../contract.ts'
 import { refuseFunction, refusals } from './errors.ts'
-import {
-  extensions,
-  folderOf,
-  folders,
-  markExtension,
-  objectPath,
-  temporaryPath,
-  volumePath,
-} from './layout.ts'
+import { extensions, folderOf, folders, markExtension, objectPath, volumePath } from './layout.ts'
 import type { TargetServer } from './target-server.ts'
 
 /**
- * The requests about objects and volumes, as scripts. What they rely on: `ln` fails when the name exists (so a mark
- * or an object is published whole, by one console alone), and the journal of the file system keeps the order of
- * changes to directories (so the mark is never younger than the object).
+ * The requests about objects and volumes, as scripts. A mark is a symbolic link whose text names the job: it is made
+ * whole or not at all, by one console alone, and the journal of the file system, which keeps the order of changes to
+ * directories, makes it never younger than its object.
  */
 export interface StorageClient {
   createObject(ref: ObjectRef, sizeBytes: number, mark: string): ShellScript
@@ -25,7 +18,8 @@ export interface StorageClient {
   /** Prints lines for parse-objects.ts. */
   listObjects(volume: string): ShellScript
   findObject(ref: ObjectRef): ShellScript
-  readObject(ref: ObjectRef, offset: number, lengthBytes: number): ShellScript
+  /** Prints a line with the object's size, then the bytes of the ranges. */
+  readObject(ref: ObjectRef, ranges: readonly ByteRange[]): ShellScript
   hashObject(ref: ObjectRef): ShellScript
   /** Prints lines for parse-volumes.ts. */
   listVolumes(): ShellScript
@@ -59,18 +53,24 @@ esac`,
 
   return {
     createObject: (ref, sizeBytes, mark) =>
-      lines(enter(ref.volume), publish(ref, mark, sh`truncate -s ${sizeBytes} "$temporary"`, sizeBytes)),
+      lines(
+        enter(ref.volume),
+        make(
+          ref,
+          mark,
+          sh`[ "$(stat -c %s "$object")" = ${sizeBytes} ]`,
+          sh`truncate -s ${sizeBytes} "$object"`,
+        ),
+      ),
 
     copyObject: (from, to, mark) =>
       lines(
         existing(from),
-        publish(
+        make(
           to,
           mark,
-          lines(
-            sh`cp --reflink=always -- ${objectPath(from)} "$temporary"`,
-            sh`chmod ${to.kind === 'snapshot' ? '0444' : '0600'} "$temporary"`,
-          ),
+          sh`[ "$(stat -c %s "$object")" = "$(stat -c %s ${objectPath(from)})" ]`,
+          sh`cp --reflink=always -- ${objectPath(from)} "$object"`,
         ),
       ),
 
@@ -78,10 +78,9 @@ esac`,
       lines(
         enter(ref.volume),
         targets.functions,
-        sh`object=${objectPath(ref)} temporary=${temporaryPath(ref, mark)}`,
+        sh`object=${objectPath(ref)}`,
         readMark,
-        sh`rm -f -- "$temporary" "$temporary".mark`,
-        sh`[ "$holder" = ${mark} ] || exit 0`,
+        sh`[ "$holder" = ${`job=${mark}`} ] || exit 0`,
         sh`lock_luns`,
         sh`backings=$(list_backings)`,
         sh`while IFS= read -r path; do
@@ -89,8 +88,8 @@ esac`,
 done <<END
 $backings
 END`,
-        sh`rm -f -- "$object"`,
-        sh`rm -f -- "$object"${markExtension}`,
+        // in this order: the mark stays as long as there is something that it is about
+        sh`rm -f -- "$object" "$object"${markExtension}`,
         sh`sync ${folderOf(ref)}`,
       ),
 
@@ -100,25 +99,26 @@ END`,
         sh`set --`,
         sh`for folder in ${folders}; do [ ! -d "$folder" ] || set -- "$@" "$folder"; done`,
         sh`[ $# -gt 0 ] || exit 0`,
-        describeFiles(
-          sh`find "$@" -maxdepth 1 -ignore_readdir_race -type f ! -name '.*'`,
-          extensions.map((extension) => `*${extension}`),
-        ),
+        describeFiles(extensions.map((extension) => `*${extension}`)),
+        sharedExtents(extensions.map((extension) => `*${extension}`)),
       ),
 
     findObject: (ref) =>
       lines(
         enter(ref.volume),
         sh`[ -d ${folderOf(ref)} ] || exit 0`,
-        describeFiles(sh`find ${folderOf(ref)} -maxdepth 1 -ignore_readdir_race -type f`, [
-          objectPath(ref).slice(folderOf(ref).length + 1),
-        ]),
+        sh`set -- ${folderOf(ref)}`,
+        describeFiles([objectPath(ref).slice(folderOf(ref).length + 1)]),
       ),
 
-    readObject: (ref, offset, lengthBytes) =>
+    readObject: (ref, ranges) =>
       lines(
         existing(ref),
-        sh`dd if=${objectPath(ref)} bs=1M iflag=skip_bytes,count_bytes,fullblock skip=${offset} count=${lengthBytes} status=none`,
+        sh`stat -c %s ${objectPath(ref)}`,
+        ...ranges.map(
+          ({ offset, lengthBytes }) =>
+            sh`dd if=${objectPath(ref)} bs=1M iflag=skip_bytes,count_bytes,fullblock skip=${offset} count=${lengthBytes} status=none`,
+        ),
       ),
 
     // openssl uses the SHA instructions of the processor, which sha256sum of coreutils 9.1 does not.
@@ -180,80 +180,83 @@ has_hash() { command -v openssl || command -v sha256sum; }`,
   }
 }
 
-/** Sets holder: the job whose mark is on $object; empty when there is none. */
+/** Sets holder: `job=ID` of the job whose mark is on $object; empty when there is none. */
 const readMark = lines(
   sh`holder=`,
-  sh`[ ! -e "$object"${markExtension} ] || holder=$(sed -n 's/^job=//p' "$object"${markExtension})`,
+  sh`[ ! -L "$object"${markExtension} ] || holder=$(readlink "$object"${markExtension})`,
 )
 
 /**
- * Publishes the mark, then the object that `make` makes at $temporary. A mark of the same job is from a run that was
- * cut off: that run is brought to its end. What a failed run has made, it removes.
+ * Marks the name, then makes the object: `fill` fills the empty file $object, `isWhole` tells whether one that is there
+ * is whole. A mark of the same job is from a run that was cut off: that run is brought to its end. What a failed run
+ * has made, it removes. Snapshots are read-only from the beginning.
  */
-function publish(ref: ObjectRef, mark: string, make: ShellScript, sizeBytes?: number): ShellScript {
-  const sameSize =
-    sizeBytes === undefined
-      ? sh`:`
-      : sh`[ "$(stat -c %s "$object")" = ${sizeBytes} ] || refuse ${refusals.taken} 'it has another size'`
+function make(ref: ObjectRef, mark: string, isWhole: ShellScript, fill: ShellScript): ShellScript {
+  const taken = (words: ShellScript): ShellScript => sh`refuse ${refusals.taken} ${raw(words)}`
   return lines(
-    sh`umask 077`,
     // all three at once: a volume that has been used looks the same before a deployment and after it
-    sh`mkdir -p ${folders}`,
-    sh`object=${objectPath(ref)} temporary=${temporaryPath(ref, mark)} fresh=`,
+    sh`for folder in ${folders}; do [ -d "$folder" ] || (umask 077 && mkdir -p "$folder"); done`,
+    sh`object=${objectPath(ref)} marked= made=`,
     readMark,
-    sh`if [ "$holder" = ${mark} ] && [ -e "$object" ]; then`,
-    sameSize,
-    sh`sync "$object" ${folderOf(ref)}
-  exit 0
+    sh`[ -z "$holder" ] || [ "$holder" = ${`job=${mark}`} ] || ${raw(taken(sh`"job \${holder#job=} has made $object"`))}`,
+    sh`if [ -e "$object" ]; then
+  [ -n "$holder" ] || ${raw(taken(sh`"$object is there and bears no mark"`))}
+  if ${raw(isWhole)}; then
+    sync "$object" ${folderOf(ref)}
+    exit 0
+  fi
+  [ ! -s "$object" ] || ${raw(taken(sh`'it has another size'`))}
 fi`,
-    sh`[ -z "$holder" ] || [ "$holder" = ${mark} ] || refuse ${refusals.taken} "job $holder has made $object"`,
-    sh`[ ! -e "$object" ] || refuse ${refusals.taken} "$object is there and bears no mark"`,
     sh`clean_up() {
-  rm -f -- "$temporary" "$temporary".mark
-  [ -z "$fresh" ] || rm -f -- "$object"${markExtension}
+  [ -z "$made" ] || rm -f -- "$object"
+  [ -z "$marked" ] || rm -f -- "$object"${markExtension}
 }`,
     sh`trap clean_up EXIT`,
     sh`trap 'exit 1' HUP INT TERM`,
-    sh`publish() { ln -T -- "$1" "$2" || { [ ! -e "$2" ] || refuse ${refusals.taken} "$2 is there"; exit 1; }; }`,
     sh`if [ -z "$holder" ]; then
-  printf 'job=%s\\ncreated=%s\\n' ${mark} "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$temporary".mark
-  sync "$temporary".mark
-  publish "$temporary".mark "$object"${markExtension}
-  fresh=yes
+  ln -s -- ${`job=${mark}`} "$object"${markExtension} ||
+    { [ ! -L "$object"${markExtension} ] || ${raw(taken(sh`"$object is there"`))}; exit 1; }
+  marked=yes
 fi`,
-    sh`rm -f -- "$temporary"`,
-    make,
-    sh`publish "$temporary" "$object"`,
-    sh`fresh=`,
-    sh`rm -f -- "$temporary" "$temporary".mark`,
+    // noclobber makes it exclusive; not with ":", whose failed redirection would end the script
+    sh`if [ ! -e "$object" ]; then
+  umask ${ref.kind === 'snapshot' ? '222' : '077'}
+  set -C
+  true >"$object" || { [ ! -e "$object" ] || ${raw(taken(sh`"$object is there"`))}; exit 1; }
+  made=yes
+fi`,
+    fill,
     sh`sync "$object" ${folderOf(ref)}`,
+    sh`marked= made=`,
   )
 }
 
+const named = (patterns: readonly string[]): ShellScript =>
+  lines(
+    sh`\\( -name ${patterns[0] ?? ''}`,
+    ...patterns.slice(1).map((name) => sh`-o -name ${name}`),
+    sh`\\)`,
+  ).replaceAll('\n', ' ') as ShellScript
+
 /**
- * Prints of the files that `find` finds under these names: `file SIZE BLOCKS PATH` (blocks of 512 bytes), of their
- * marks `mark PATH:job=JOB`, and `unique BYTES PATH` where filefrag can tell which extents other files share.
+ * Prints of the files in the folders $@ that have these names: `file SIZE BLOCKS PATH` (blocks of 512 bytes), and of
+ * their marks `mark PATH:job=JOB`.
  */
-function describeFiles(find: ShellScript, names: readonly string[]): ShellScript {
-  const either = (patterns: readonly string[]): ShellScript =>
-    lines(
-      sh`\\( -name ${patterns[0] ?? ''}`,
-      ...patterns.slice(1).map((name) => sh`-o -name ${name}`),
-      sh`\\)`,
-    ).replaceAll('\n', ' ') as ShellScript
-  const objects = raw(either(names))
-  const marks = raw(either(names.map((name) => `${name}${markExtension}`)))
-  return lines(
-    sh`${raw(find)} ${objects} -printf 'file %s %b %p\\n'`,
-    // grep -s: an object that another console deletes meanwhile is no error.
-    sh`${raw(find)} ${marks} -exec grep -sH '^job=' {} + | sed 's/^/mark /'`,
+const describeFiles = (names: readonly string[]): ShellScript => {
+  const marks = named(names.map((name) => `${name}${markExtension}`))
+  // -ignore_readdir_race: an object that another console deletes meanwhile is no error
+  return sh`find "$@" -maxdepth 1 -ignore_readdir_race \\( -type f ${raw(named(names))} -printf 'file %s %b %p\\n' \\) -o \\( -type l ${raw(marks)} -printf 'mark %p:%l\\n' \\)`
+}
+
+/** Prints of the same files `unique BYTES PATH` where filefrag can tell which extents other files share. */
+const sharedExtents = (names: readonly string[]): ShellScript =>
+  lines(
     sh`command -v filefrag >/dev/null || exit 0`,
-    sh`${raw(find)} ${objects} -exec filefrag -v {} + 2>/dev/null | awk '
+    sh`find "$@" -maxdepth 1 -ignore_readdir_race -type f ${raw(named(names))} -exec filefrag -v {} + 2>/dev/null | awk '
   /^File size of / { path = $4; block = $(NF - 1); unique = 0 }
   /^ *[0-9]+:/ && !/shared/ { split($0, field, ":"); unique += field[4] * block }
   /extents? found$/ { printf "unique %.0f %s\\n", unique, path }'`,
   )
-}
 
 /** `can_reflink FOLDER`: whether a file in it can share blocks, by trying it. */
 const canReflink = sh`can_reflink() (

@@ -12,6 +12,7 @@ import { createStorageClient } from './client.ts'
 import { refusalCodes, throwRefusal, translateError } from './errors.ts'
 import { isOurs, nameOfTarget, newIdentity } from './identity.ts'
 import { describeObject, objectPath, refOfPath, volumePath } from './layout.ts'
+import { parseObjectBytes } from './parse-object-bytes.ts'
 import { parseObjects } from './parse-objects.ts'
 import { parseProbe } from './parse-probe.ts'
 import { parseVolumes } from './parse-volumes.ts'
@@ -145,10 +146,12 @@ export function createLinuxStorageArray(config: ArrayConfig, shell: Shell): Arra
     deleteObject: (ref, mark) =>
       effect([client.deleteObject(checkRef(ref), checkMark(mark))], describeObject(config, ref)),
 
-    async readObject(ref, offset, lengthBytes, signal) {
-      const script = client.readObject(checkRef(ref), offset, lengthBytes)
-      const options = { signal, maxOutputBytes: lengthBytes + 1 }
-      return (await run(script, describeObject(config, ref), options)).stdout
+    async readObject(ref, ranges, signal) {
+      const script = client.readObject(checkRef(ref), ranges)
+      const wanted = ranges.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0)
+      const options = { signal, maxOutputBytes: wanted + 100 }
+      const { stdout } = await run(script, describeObject(config, ref), options)
+      return parseObjectBytes(stdout, ranges, describeObject(config, ref))
     },
 
     hashObject: (ref) =>
@@ -182,9 +185,15 @@ export function createLinuxStorageArray(config: ArrayConfig, shell: Shell): Arra
       return found.halfMade ? { ...facts, sizeBytes: 0 } : facts
     },
 
-    createLun: (spec) =>
+    createLun: (spec, initiator) =>
       effect(
-        [targets.createLun(requestOf(spec), config.settings.lunLimitPerVolume)],
+        [
+          targets.createLun(
+            requestOf(spec),
+            config.settings.lunLimitPerVolume,
+            initiator === undefined ? undefined : checkInitiator(initiator),
+          ),
+        ],
         `LUN ${spec.name} from ${describeObject(config, spec.backing)}`,
       ),
 

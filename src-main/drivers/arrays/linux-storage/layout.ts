@@ -19,13 +19,6 @@ export const folderOf = (ref: ObjectRef): string => places[ref.kind].folder
 export const objectPath = (ref: ObjectRef): string =>
   `${places[ref.kind].folder}/${ref.name}${places[ref.kind].extension}`
 
-/**
- * The path under which an object is made before it gets its name. Names of objects never begin with a dot, and the
- * job id in it keeps two consoles apart.
- */
-export const temporaryPath = (ref: ObjectRef, mark: string): string =>
-  `${places[ref.kind].folder}/.${ref.name}${places[ref.kind].extension}.${mark}`
-
 /** A path relative to a volume, as an object. undefined: it does not lie where our objects lie. */
 export function parseObjectPath(volume: string, path: string): ObjectRef | undefined {
   for (const kind of ['container', 'snapshot', 'clone'] as const) {

@@ -39,7 +39,7 @@ export interface TargetServer {
   showLuns(target?: string): ShellScript
   /** Text of showLuns as LUNs, controllers left out. */
   parseLuns(text: string): TargetLun[]
-  createLun(request: LunRequest, lunLimit: number): ShellScript
+  createLun(request: LunRequest, lunLimit: number, initiator?: string): ShellScript
   mapLun(identity: LunIdentity, initiator: string): ShellScript
   unmapLun(identity: LunIdentity, initiator: string): ShellScript
   deleteLun(identity: LunIdentity): ShellScript

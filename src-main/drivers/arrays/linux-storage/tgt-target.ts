@@ -57,7 +57,12 @@ export function createTgtTarget(controlPort: number): TargetServer {
         sh`printf '%s\\n' "$state" | backing_paths | xargs -r -d '\\n' stat -L -c 'size %s %n' -- 2>/dev/null || true`,
       ),
 
-    createLun: (request, lunLimit) => lines(change, makeLun, make(request, lunLimit)),
+    createLun: (request, lunLimit, initiator) =>
+      lines(
+        change,
+        makeLun,
+        sh`${raw(make(request, lunLimit))} ${initiator === undefined ? [] : [initiator]}`,
+      ),
 
     mapLun: ({ target, serial }, initiator) =>
       lines(
@@ -112,26 +117,34 @@ export function createTgtTarget(controlPort: number): TargetServer {
 }
 
 /**
- * `look_up TARGET` sets tid (empty: not there), sessions, maps, serial and backing (of LUN 1), and state (everything).
+ * `look_up TARGET` sets tid (empty: not there), sessions, maps, serial and backing (of LUN 1) of that target; of all,
+ * free_tid and backings (a path under each LUN, one a line).
  * `claim SERIAL` refuses a target whose LUN is not ours. Half-made is a target whose making was cut off: without our
  * serial, and mapped to nobody; its name alone (with 96 random bits) makes it ours.
  */
 const lookUp = sh`look_up() {
   state=$(tgt --op show --mode target)
   found=$(printf '%s\\n' "$state" | target=$1 awk '
-    /^Target / { on = $3 == ENVIRON["target"]; if (on) tid = $2 + 0 }
+    /^Target / { used[$2 + 0] = 1; on = $3 == ENVIRON["target"]; if (on) tid = $2 + 0 }
+    /^            Backing store path: / {
+      path = $0; sub(/^            Backing store path: /, "", path)
+      if (path != "None") { paths = paths "\\n" path; if (on && lun == 1) own = path }
+    }
+    /^        LUN: / { lun = $2 }
     !on { next }
     /^    [^ ]/ { acl = /ACL information/ }
-    /^        LUN: / { lun = $2 }
     /^            Initiator: / { sessions = sessions gap $2; gap = " " }
     lun == 1 && sub(/^            SCSI SN: /, "") { serial = $0 }
-    lun == 1 && sub(/^            Backing store path: /, "") { path = $0 }
     acl && /^        [^ ]/ { maps = maps space $1; space = " " }
-    END { if (tid) print tid "|" sessions "|" maps "|" serial "|" path }')
-  IFS='|' read -r tid sessions maps serial backing <<END
+    END { for (free = 1; free in used; free++); print tid "|" sessions "|" maps "|" serial "|" free "|" own paths }')
+  backings=\${found#*"$newline"}
+  [ "$backings" != "$found" ] || backings=
+  IFS='|' read -r tid sessions maps serial free_tid backing <<END
 $found
 END
 }
+newline='
+'
 claim() {
   half_made=
   [ "$serial" != "$1" ] || return 0
@@ -155,22 +168,15 @@ const makeLun = sh`make_lun() {
     claim "$own"
     if [ -z "$half_made" ]; then
       [ "$backing" -ef "$object" ] || refuse ${refusals.backsLun} "the LUN is made from $backing"
-      [ -n "$maps" ] || map_lun "$@"
+      map_lun "$@"
       return 0
     fi
     tgt --op delete --mode target --tid "$tid"
+    look_up "$target"
   fi
-  count=0
-  volume=$(realpath "$volume")
-  backings=$(list_backings)
-  while IFS= read -r path; do
-    if [ "$path" -ef "$object" ]; then refuse ${refusals.backsLun} "$path is under another LUN"; fi
-    case $path in "$volume"/*) count=$((count + 1)) ;; esac
-  done <<END
-$backings
-END
+  count_luns
   [ "$limit" -eq 0 ] || [ "$count" -lt "$limit" ] || refuse ${refusals.lunLimit} "$count LUNs on $volume, limit $limit"
-  tid=$(tgt --op show --mode target | awk '/^Target / { used[$2 + 0] = 1 } END { for (i = 1; i in used; i++); print i }')
+  tid=$free_tid maps=
   tgt --op new --mode target --tid "$tid" -T "$target"
   trap 'tgt --op delete --mode target --force --tid "$tid"' EXIT
   tgt --op update --mode target --tid "$tid" --name MaxRecvDataSegmentLength --value ${segmentBytes}
@@ -180,8 +186,33 @@ END
   map_lun "$@"
   trap - EXIT
 }
+count_luns() { # on the volume; refuses an object that is under a LUN
+  count=0 elsewhere=
+  volume=$(cd "$volume" && pwd -P)
+  while IFS= read -r path; do
+    [ -n "$path" ] || continue
+    if [ "$path" -ef "$object" ]; then refuse ${refusals.backsLun} "$path is under another LUN"; fi
+    case $path in "$volume"/*) count=$((count + 1)) ;; *) elsewhere="$elsewhere$path$newline" ;; esac
+  done <<END
+$backings
+END
+  [ -n "$elsewhere" ] || return 0
+  # paths that lead to the volume another way
+  elsewhere=$(printf %s "$elsewhere" | xargs -r -d '\\n' realpath -m --)
+  while IFS= read -r path; do
+    case $path in "$volume"/*) count=$((count + 1)) ;; esac
+  done <<END
+$elsewhere
+END
+}
 map_lun() {
-  for initiator; do tgt --op bind --mode target --tid "$tid" --initiator-name "$initiator"; done
+  for initiator; do
+    case " $maps " in
+    *" $initiator "*) ;;
+    "  ") tgt --op bind --mode target --tid "$tid" --initiator-name "$initiator" ;;
+    *) refuse ${refusals.mappedElsewhere} "mapped to $maps" ;;
+    esac
+  done
 }`
 
 /** `check` is a function of the caller: `check NAME COMMAND...`; see probe of client.ts. */

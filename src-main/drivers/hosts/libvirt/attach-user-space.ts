@@ -13,18 +13,19 @@ export const userSpaceIdentity: ShellScript = sh`verify_user_space() {
   command -v iscsi-inq >/dev/null || fail ${exit.toolMissing} 'iscsi-inq is not installed (package libiscsi-bin)'
   answer=$(timeout 20 iscsi-inq -i "$initiator" --evpd=1 --pagecode=128 "iscsi://$portal/$target/$lun" 2>&1) ||
     fail ${exit.loginFailed} "$initiator at $portal: $answer"
-  seen=$(printf '%s' "$answer" | sed -n 's/^Unit Serial Number:\\[ *\\(.*[^ ]\\) *]$/\\1/p')
+  seen=\${answer#*'Unit Serial Number:['} seen=\${seen%%]*}
+  seen=\${seen#"\${seen%%[! ]*}"} seen=\${seen%"\${seen##*[! ]}"} # padded with blanks
   [ "$seen" = "$serial" ] || fail ${exit.otherLun} "serial number $seen instead of $serial"
 }`
 
 /**
- * `user_space_usable`: the device is there and answers. An array that does not answer keeps it waiting instead
+ * `attach_user_space`: `device` is the LUN's loop device, empty when there is none; afterwards the one that is there.
+ * `user_space_usable`: it is there and answers. An array that does not answer keeps it waiting instead
  * (I/O is retried), so what fails here is dead.
  */
 export const attachUserSpace: ShellScript = sh`user_space_usable() {
-  loop=$(loop_of)
-  [ -n "$loop" ] && [ "$(processes | wc -l)" -eq 2 ] &&
-    dd if="$loop" of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null
+  [ -n "$device" ] && [ "$(processes | wc -l)" -eq 2 ] &&
+    dd if="$device" of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null
 }
 attach_user_space() {
   user_space_usable && return
@@ -44,9 +45,11 @@ attach_user_space() {
   # one connection: requests stay in order behind each flush
   setsid nbdfuse -C 1 "$dir/disk" --unix "$socket" </dev/null >>"$dir/log" 2>&1 9>&- &
   wait_for 10 test -s "$dir/disk" || fail ${exit.notInTime} "nbdfuse: $(cat "$dir/log")"
-  fresh=$(losetup --find --show --direct-io=on "$dir/disk")
+  device=$(losetup --find --show --direct-io=on "$dir/disk")
   # losetup -d leaves partitions that partx had added: whoever used this number before may have left some
-  partx -d "$fresh" 2>/dev/null || true
+  for left_over in /sys/block/"\${device#/dev/}"/*/partition; do
+    [ ! -e "$left_over" ] || { partx -d "$device" 2>/dev/null || true; break; }
+  done
 }`
 
 /** `detach_user_space`: removes whatever there is of an attachment, in any state, and proves that it is gone. */

@@ -1,22 +1,28 @@
-import type { HostConfig } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { LunAddress } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { lines, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
-import type { AttachedLun, HostDriver } from '../contract.ts'
+import type { AttachedLun, HostDriver, UnitFiles } from '../contract.ts'
 import { attachOpenIscsi, detachOpenIscsi, kernelInitiator } from './attach-open-iscsi.ts'
 import { attachUserSpace, detachUserSpace, userSpaceIdentity } from './attach-user-space.ts'
 import { exit } from './exit-codes.ts'
 import { lunScript, mountPoint } from './lun-frame.ts'
 import type { LunRunner } from './lun-runner.ts'
+import { mountScript } from './mount.ts'
 import { deviceFunctions, deviceUsers } from './unit-device.ts'
 
 /** `host_initiator`: the host's own name; `initiator`: the one to log in with. */
 export const initiatorNames = (
-  config: HostConfig,
+  config: LibvirtHostConfig,
 ): ShellScript => sh`initiator=${config.settings.initiatorName ?? ''}
-host_initiator=$(sed -n 's/^InitiatorName=//p' /etc/iscsi/initiatorname.iscsi 2>/dev/null || true)
+host_initiator=
+if [ -r /etc/iscsi/initiatorname.iscsi ]; then
+  while IFS='=' read -r key value || [ -n "$key" ]; do
+    [ "$key" != InitiatorName ] || host_initiator=$value
+  done </etc/iscsi/initiatorname.iscsi
+fi
 initiator=\${initiator:-$host_initiator}
 [ -n "$initiator" ] || fail ${exit.toolMissing} 'the host has no initiator name: /etc/iscsi/initiatorname.iscsi'`
 
@@ -44,9 +50,23 @@ if [ -n "$source" ] && [ "$source" = "$(partition 2)" ]; then findmnt -rn -M "$m
 /** Attaching, asking and detaching. Which way is used is the host's matter and is decided in the script. */
 export function createAttachments(
   runner: LunRunner,
-): Pick<HostDriver, 'attachLun' | 'findAttached' | 'detachLun'> {
+): Pick<HostDriver, 'attachLun' | 'findAttached' | 'detachLun'> & Pick<UnitFiles, 'attachMounted'> {
   const { config } = runner
   const functions = [...deviceFunctions, deviceUsers, detachFunctions, detachUserSpace, detachOpenIscsi]
+
+  /** Attaches; `then` may use `device`. */
+  function attachScript(lun: LunAddress, then: ShellScript): ShellScript {
+    const parts = [...functions, userSpaceIdentity, attachUserSpace, kernelInitiator, attachOpenIscsi]
+    const body = lines(
+      initiatorNames(config),
+      sh`lock
+device=$(loop_of)
+if [ -z "$device" ] && kernel_initiator; then attach_open_iscsi; need_device; else attach_user_space; fi
+update_partitions`,
+      then,
+    )
+    return lunScript(config, lun, parts, body)
+  }
 
   function parse(lun: LunAddress, text: string): AttachedLun | undefined {
     const values = new Map(text.split('\n').map((line) => line.split('=', 2) as [string, string]))
@@ -58,22 +78,15 @@ export function createAttachments(
   }
 
   return {
-    attachLun(lun) {
-      const parts = [...functions, userSpaceIdentity, attachUserSpace, kernelInitiator, attachOpenIscsi]
-      const body = lines(
-        initiatorNames(config),
-        sh`lock
-if [ -z "$(loop_of)" ] && kernel_initiator; then attach_open_iscsi; else attach_user_space; fi
-need_device
-update_partitions`,
-        describe,
-      )
-      return runner.action(lun, lunScript(config, lun, parts, body), (result) => {
+    attachLun: (lun) =>
+      runner.action(lun, attachScript(lun, describe), (result) => {
         const attached = parse(lun, stdoutText(result))
         if (attached === undefined) throw new AppError('bug', 'The host attached a LUN but named no device')
         return attached
-      })
-    },
+      }),
+
+    attachMounted: (lun, options) =>
+      runner.action(lun, attachScript(lun, mountScript(options)), () => mountPoint(config, lun)),
 
     async findAttached(lun, signal) {
       const body = lines(

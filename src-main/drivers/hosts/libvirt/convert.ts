@@ -1,7 +1,7 @@
 import type { ImageFormat } from '#shared/domain/compute.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { sh } from '#main/transports/shell/script.ts'
-import type { HostDriver } from '../contract.ts'
+import type { UnitFiles } from '../contract.ts'
 import { writeFailed } from './copy.ts'
 import { exit } from './exit-codes.ts'
 import { checkFileName, lunScript } from './lun-frame.ts'
@@ -18,7 +18,7 @@ const qemuFormats: Record<ImageFormat, string> = {
   vmdk: 'vmdk',
 }
 
-export function createConversion(runner: LunRunner): Pick<HostDriver, 'convertImage'> {
+export function createConversion(runner: LunRunner): Pick<UnitFiles, 'convertImage'> {
   const { config } = runner
   return {
     convertImage(lun, from, toName) {

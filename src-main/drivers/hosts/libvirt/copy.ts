@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { AppError } from '#shared/errors/app-error.ts'
 import { lines, sh } from '#main/transports/shell/script.ts'
-import type { HostDriver } from '../contract.ts'
+import type { UnitFiles } from '../contract.ts'
 import { exit } from './exit-codes.ts'
 import { checkFileName, lunScript } from './lun-frame.ts'
 import { longWorkMs } from './lun-runner.ts'
@@ -42,7 +42,7 @@ copy() {
   done
 }`
 
-export function createCopies(runner: LunRunner): Pick<HostDriver, 'copyFiles' | 'receiveFile'> {
+export function createCopies(runner: LunRunner): Pick<UnitFiles, 'copyFiles' | 'receiveFile'> {
   const { config } = runner
   const functions = [...deviceFunctions, writeFailed]
   return {

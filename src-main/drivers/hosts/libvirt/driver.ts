@@ -1,4 +1,4 @@
-import type { HostConfig } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
 import type { HostDriver } from '../contract.ts'
 import { createHostProbe } from './probe.ts'
@@ -7,10 +7,17 @@ import { createHostTemplates } from './templates.ts'
 import { createHostVms } from './vms.ts'
 
 /** A Linux host with libvirt and QEMU; each part sees the host through one shell. */
-export const createLibvirtHost = (config: HostConfig, shell: Shell): HostDriver => ({
-  config,
-  ...createHostProbe(config, shell),
-  ...createHostStorage(config, shell),
-  ...createHostVms(config, shell),
-  ...createHostTemplates(config, shell),
-})
+export function createLibvirtHost(config: LibvirtHostConfig, shell: Shell): HostDriver {
+  const { attachLun, findAttached, detachLun, ...files } = createHostStorage(config, shell)
+  const { describeVm, ...vms } = createHostVms(config, shell)
+  return {
+    config,
+    ...createHostProbe(config, shell),
+    attachLun,
+    findAttached,
+    detachLun,
+    files: { ...files, describeVm },
+    ...vms,
+    ...createHostTemplates(config, shell),
+  }
+}

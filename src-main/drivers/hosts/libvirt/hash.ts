@@ -1,7 +1,7 @@
 import { AppError } from '#shared/errors/app-error.ts'
 import { lines, sh } from '#main/transports/shell/script.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
-import type { FileChecksum, HostDriver } from '../contract.ts'
+import type { FileChecksum, UnitFiles } from '../contract.ts'
 import { exit, runScript } from './exit-codes.ts'
 import { failFunction } from './lun-frame.ts'
 import { longWorkMs } from './lun-runner.ts'
@@ -22,7 +22,7 @@ if command -v openssl >/dev/null; then sum=$(openssl dgst -sha256 -r <"$2"); els
 echo "$1 $size \${sum%% *}"`
 
 /** Checksums of files of the host; two files at a time. */
-export function createHashing(hostName: string, shell: Shell): Pick<HostDriver, 'hashFiles'> {
+export function createHashing(hostName: string, shell: Shell): Pick<UnitFiles, 'hashFiles'> {
   return {
     hashFiles(files) {
       const pairs = files.flatMap(({ path }, index) => [index, path])

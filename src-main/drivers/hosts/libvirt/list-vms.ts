@@ -1,4 +1,4 @@
-import type { HostConfig, Vm } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig, Vm } from '#shared/domain/compute.ts'
 import { readDomain } from '#main/protocols/domain-xml/read-domain.ts'
 import { MiB } from '#shared/units/bytes.ts'
 import { sh, type ShellScript } from '#main/transports/shell/script.ts'
@@ -71,14 +71,21 @@ export function parseVms(output: string, host: string, learntAt: string): Vm[] {
   return vms
 }
 
-export async function listVms(virsh: Virsh, config: HostConfig, signal: AbortSignal): Promise<Vm[]> {
+export async function listVms(virsh: Virsh, config: LibvirtHostConfig, signal: AbortSignal): Promise<Vm[]> {
   const result = await virsh.run(listScript(virsh), { signal, maxOutputBytes: maxListBytes })
   return parseVms(stdoutText(result), config.name, new Date().toISOString())
 }
 
+export async function listVmNames(virsh: Virsh, signal: AbortSignal): Promise<string[]> {
+  const result = await virsh.run(virsh.script(sh`v list --all --name`), { signal })
+  return stdoutText(result)
+    .split('\n')
+    .filter((name) => name !== '')
+}
+
 export async function findVm(
   virsh: Virsh,
-  config: HostConfig,
+  config: LibvirtHostConfig,
   uuid: string,
   signal: AbortSignal,
 ): Promise<Vm | undefined> {

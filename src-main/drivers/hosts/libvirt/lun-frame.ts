@@ -1,4 +1,4 @@
-import type { HostConfig } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { LunAddress } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { lines, raw, sh } from '#main/transports/shell/script.ts'
@@ -32,16 +32,21 @@ export function checkFileName(name: string): void {
 }
 
 /** Everything of one LUN on the host is below this directory, which is there as long as anything of it is. */
-export const lunDirectory = (config: HostConfig, lun: LunAddress): string =>
+export const lunDirectory = (config: LibvirtHostConfig, lun: LunAddress): string =>
   `${config.settings.stateDir.replace(/\/+$/, '')}/luns/${lun.serial}`
-export const mountPoint = (config: HostConfig, lun: LunAddress): string => `${lunDirectory(config, lun)}/mnt`
+export const mountPoint = (config: LibvirtHostConfig, lun: LunAddress): string =>
+  `${lunDirectory(config, lun)}/mnt`
 
 /** `fail CODE WORDS...` with a code of {@link exit}. */
 export const failFunction = sh`fail() { code=$1; shift; printf '%s\\n' "$*" >&2; exit "$code"; }`
 
-const waitFunction = sh`wait_for() { # SECONDS COMMAND...: until the command succeeds, at most so long
-  left=$(($1 * 50)); shift
-  until "$@"; do left=$((left - 1)); [ "$left" -gt 0 ] || return 1; sleep 0.02; done
+const waitFunction = sh`wait_for() { # SECONDS COMMAND...: until the command succeeds, about so long
+  left=$(($1 * 50)) quick=25; shift
+  until "$@"; do
+    if [ "$quick" -gt 0 ]; then quick=$((quick - 1)); sleep 0.004; continue; fi
+    left=$((left - 1)); [ "$left" -gt 0 ] || return 1
+    sleep 0.02
+  done
 }`
 
 /*
@@ -50,7 +55,7 @@ const waitFunction = sh`wait_for() { # SECONDS COMMAND...: until the command suc
  * running must not inherit descriptor 9.
  */
 const lockFunction = sh`lock() {
-  mkdir -p "$home"
+  [ -d "$home" ] || mkdir -p "$home"
   while :; do
     exec 9>>"$dir.lock"
     flock -w 30 9 || fail ${exit.locked} "$dir.lock is held"
@@ -64,7 +69,7 @@ const lockFunction = sh`lock() {
  * made canonical because the kernel shows the files under loop devices and mounts that way.
  */
 export function lunScript(
-  config: HostConfig,
+  config: LibvirtHostConfig,
   lun: LunAddress,
   functions: readonly ShellScript[],
   body: ShellScript,
@@ -74,7 +79,8 @@ export function lunScript(
   return lines(
     sh`set -eu; umask 022`,
     sh`serial=${lun.serial} naa=${lun.naa} target=${lun.target} lun=${lun.lun} portal=${lun.portal}`,
-    sh`home=$(readlink -m ${home}); dir=$home/$serial; mnt=$dir/mnt; socket=$dir/nbd.sock`,
+    sh`home=$(cd ${home} 2>/dev/null && pwd -P) || home=$(readlink -m ${home})
+dir=$home/$serial mnt=$home/$serial/mnt socket=$home/$serial/nbd.sock`,
     failFunction,
     waitFunction,
     lockFunction,

@@ -1,4 +1,4 @@
-import type { HostConfig } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { LunAddress } from '#shared/domain/storage.ts'
 import type { RunOptions, RunResult, Shell } from '#main/transports/shell/shell.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
@@ -9,7 +9,7 @@ type Options = Omit<RunOptions, 'signal' | 'expectExit'>
 
 /** Runs scripts about LUNs on one host; what goes wrong is about that LUN on that host. */
 export interface LunRunner {
-  readonly config: HostConfig
+  readonly config: LibvirtHostConfig
   run(lun: LunAddress, script: ShellScript, signal: AbortSignal, options?: Options): Promise<RunResult>
   /** An action of one script, whose result `finish` makes from what the script printed. */
   action<T = void>(lun: LunAddress, script: ShellScript, finish: (result: RunResult) => T): Action<T>
@@ -20,7 +20,7 @@ const timeoutMs = 180_000
 /** Copying takes as long as the data is large; who wants to end it earlier cancels. */
 export const longWorkMs = 7 * 24 * 3_600_000
 
-export function createLunRunner(config: HostConfig, shell: Shell): LunRunner {
+export function createLunRunner(config: LibvirtHostConfig, shell: Shell): LunRunner {
   const run: LunRunner['run'] = (lun, script, signal, options) =>
     runScript(shell, `LUN ${lun.name} on host ${config.name}`, script, { timeoutMs, ...options, signal })
   return {

@@ -1,6 +1,6 @@
-import { hostConfigSchema } from '#shared/domain/compute.ts'
+import { libvirtHostConfigSchema } from '#shared/domain/compute.ts'
 
-const settingsSchema = hostConfigSchema.shape.settings
+const settingsSchema = libvirtHostConfigSchema.shape.settings
 
 /** What the list of drivers and the form for a new host show. */
 export const manifest = {

@@ -1,6 +1,7 @@
 import type { FileSystemType } from '#shared/domain/storage.ts'
-import { sh } from '#main/transports/shell/script.ts'
-import type { HostDriver } from '../contract.ts'
+import { lines, sh } from '#main/transports/shell/script.ts'
+import type { ShellScript } from '#main/transports/shell/script.ts'
+import type { UnitFiles, MountOptions } from '../contract.ts'
 import { exit } from './exit-codes.ts'
 import { lunScript, mountPoint } from './lun-frame.ts'
 import type { LunRunner } from './lun-runner.ts'
@@ -17,34 +18,42 @@ const mountOptions: Record<FileSystemType, { readonly writable: string; readonly
 }
 const mountTypes: Record<FileSystemType, string> = { ext4: 'ext4', xfs: 'xfs', ntfs: 'ntfs-3g' }
 
-export function createMounts(
-  runner: LunRunner,
-): Pick<HostDriver, 'mountUnit' | 'unmountUnit' | 'mountPointOf' | 'syncUnit'> {
-  const { config } = runner
-  return {
-    mountPointOf: (lun) => mountPoint(config, lun),
-
-    mountUnit(lun, { fileSystem, readOnly = false }) {
-      const mode = readOnly ? 'ro' : 'rw'
-      const options = mountOptions[fileSystem][readOnly ? 'readOnly' : 'writable']
-      const body = sh`lock
-need_device
-update_partitions
-source=$(mounted_from)
+/** Mounts the file system of `device`, whose partitions are up to date. */
+export function mountScript({ fileSystem, readOnly = false }: MountOptions): ShellScript {
+  const mode = readOnly ? 'ro' : 'rw'
+  const options = mountOptions[fileSystem][readOnly ? 'readOnly' : 'writable']
+  return sh`source=$(mounted_from)
+node=$(partition 2)
 if [ -n "$source" ]; then
-  [ "$source" = "$(partition 2)" ] || fail ${exit.inUse} "$source is mounted at $mnt"
+  [ "$source" = "$node" ] || fail ${exit.inUse} "$source is mounted at $mnt"
   case ,$(findmnt -rn -M "$mnt" -o OPTIONS), in *,${mode},*) exit 0 ;; esac
   fail ${exit.inUse} "it is mounted already, but not as ${mode}"
 fi
 settle # udev may be about to read the table again, and has no partitions meanwhile
-partition_there() { [ -n "$(partition 2)" ]; }
+partition_there() { node=$(partition 2); [ -n "$node" ]; }
 wait_for 5 partition_there || fail ${exit.mountFailed} "$device has no partition 2"
 mkdir -p "$mnt"
 # a file system in user space stays as a process: it must not keep the lock
-words=$(mount -t ${mountTypes[fileSystem]} -o ${options} "$(partition 2)" "$mnt" 2>&1 9>&-) || {
+words=$(mount -t ${mountTypes[fileSystem]} -o ${options} "$node" "$mnt" 2>&1 9>&-) || {
   rmdir "$mnt"
   fail ${exit.mountFailed} "$words"
 }`
+}
+
+export function createMounts(
+  runner: LunRunner,
+): Pick<UnitFiles, 'mountUnit' | 'unmountUnit' | 'mountPointOf' | 'syncUnit'> {
+  const { config } = runner
+  return {
+    mountPointOf: (lun) => mountPoint(config, lun),
+
+    mountUnit(lun, options) {
+      const body = lines(
+        sh`lock
+need_device
+update_partitions`,
+        mountScript(options),
+      )
       return runner.action(lun, lunScript(config, lun, deviceFunctions, body), () => mountPoint(config, lun))
     },
 

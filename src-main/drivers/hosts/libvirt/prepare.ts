@@ -14,7 +14,7 @@ import { AppError } from '#shared/errors/app-error.ts'
 import { lines, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
-import type { HostDriver, PrepareUnit } from '../contract.ts'
+import type { UnitFiles, PrepareUnit } from '../contract.ts'
 import { initiatorNames } from './attach.ts'
 import { openIscsiIdentity } from './attach-open-iscsi.ts'
 import { userSpaceIdentity } from './attach-user-space.ts'
@@ -132,7 +132,7 @@ dd if="$dir/header.new" of="$node" bs=512K count=1 conv=notrunc,fsync status=non
 dd if="$node" bs=1M count=1 iflag=direct status=none | head -c ${length} | cmp - "$dir/header.new" >&2 || fail ${exit.differs} "$node"
 rm -f "$dir/header.new"`
 
-export function createPreparation(runner: LunRunner): Pick<HostDriver, 'prepareUnit' | 'writeHeader'> {
+export function createPreparation(runner: LunRunner): Pick<UnitFiles, 'prepareUnit' | 'writeHeader'> {
   const { config } = runner
   return {
     prepareUnit(spec) {

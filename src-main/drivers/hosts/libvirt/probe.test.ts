@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
-import { hostConfigSchema } from '#shared/domain/compute.ts'
+import { libvirtHostConfigSchema } from '#shared/domain/compute.ts'
 import { createHostProbe, readProbe } from './probe.ts'
 import { createLocalShell } from '#test/contract/local-shell.ts'
 
-const config = hostConfigSchema.parse({
+const config = libvirtHostConfigSchema.parse({
   name: 'h1',
   driver: 'libvirt',
   connection: { host: 'h1' },

@@ -1,4 +1,4 @@
-import type { AttachMethod, HostConfig } from '#shared/domain/compute.ts'
+import type { AttachMethod, LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { Check, FileSystemType } from '#shared/domain/storage.ts'
 import { lines, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
@@ -27,7 +27,7 @@ const tools = [
  * Asks everything and changes nothing but loading the iSCSI module, which attaching would load as well. One line for
  * each answer, KEY=VALUE; a question that fails gives no line or an empty value.
  */
-const probeScript = (config: HostConfig): ShellScript =>
+const probeScript = (config: LibvirtHostConfig): ShellScript =>
   lines(
     kernelInitiator,
     sh`say() { printf '%s=%s\\n' "$1" "$(printf %s "$2" | tr '\\n' ' ')"; }
@@ -57,7 +57,7 @@ exit 0`,
   )
 
 /** Whether a host is fit for its part, and what to do where it is not. */
-export function createHostProbe(config: HostConfig, shell: Shell): Pick<HostDriver, 'probe'> {
+export function createHostProbe(config: LibvirtHostConfig, shell: Shell): Pick<HostDriver, 'probe'> {
   return {
     async probe(signal) {
       const result = await shell.run(probeScript(config), { signal, timeoutMs: 60_000 })
@@ -67,7 +67,7 @@ export function createHostProbe(config: HostConfig, shell: Shell): Pick<HostDriv
 }
 
 /** What the script's answers mean; pure. */
-export function readProbe(config: HostConfig, text: string): HostProbe {
+export function readProbe(config: LibvirtHostConfig, text: string): HostProbe {
   const answers = new Map<string, string>()
   for (const line of text.split('\n')) {
     const at = line.indexOf('=')

@@ -1,6 +1,6 @@
-import type { HostConfig } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
-import type { HostDriver } from '../contract.ts'
+import type { HostDriver, UnitFiles } from '../contract.ts'
 import { createAttachments } from './attach.ts'
 import { createConversion } from './convert.ts'
 import { createCopies } from './copy.ts'
@@ -9,25 +9,11 @@ import { createLunRunner } from './lun-runner.ts'
 import { createMounts } from './mount.ts'
 import { createPreparation } from './prepare.ts'
 
-export type HostStorage = Pick<
-  HostDriver,
-  | 'attachLun'
-  | 'findAttached'
-  | 'detachLun'
-  | 'prepareUnit'
-  | 'writeHeader'
-  | 'mountUnit'
-  | 'unmountUnit'
-  | 'mountPointOf'
-  | 'copyFiles'
-  | 'receiveFile'
-  | 'syncUnit'
-  | 'hashFiles'
-  | 'convertImage'
->
+export type HostStorage = Pick<HostDriver, 'attachLun' | 'findAttached' | 'detachLun'> &
+  Omit<UnitFiles, 'describeVm'>
 
 /** The storage half of a Linux host: LUNs, units and files. Every effect is one script and one round trip. */
-export function createHostStorage(config: HostConfig, shell: Shell): HostStorage {
+export function createHostStorage(config: LibvirtHostConfig, shell: Shell): HostStorage {
   const runner = createLunRunner(config, shell)
   return {
     ...createAttachments(runner),

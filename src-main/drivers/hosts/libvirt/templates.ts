@@ -1,6 +1,7 @@
-import type { HostConfig, Template, TemplateSource } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig, Template, TemplateSource } from '#shared/domain/compute.ts'
 import { remotePathSchema } from '#shared/domain/names.ts'
 import { AppError } from '#shared/errors/app-error.ts'
+import { buildDomain } from '#main/protocols/domain-xml/build-domain.ts'
 import { readDomain } from '#main/protocols/domain-xml/read-domain.ts'
 import { completeDomainTemplate, readDomainTemplate } from '#main/protocols/domain-xml/template-domain.ts'
 import { completeImageTemplate, folderImages, nameOfImage } from '#main/protocols/images/image-template.ts'
@@ -9,13 +10,12 @@ import { maxXmlBytes } from '#main/protocols/xml/xml.ts'
 import { sh } from '#main/transports/shell/script.ts'
 import { stdoutText, type Shell } from '#main/transports/shell/shell.ts'
 import type { HostDriver } from '../contract.ts'
-import { buildDomain } from './build-domain.ts'
 import { inspectHostImages } from './host-files.ts'
 import { createVirsh } from './virsh.ts'
 
 export type HostTemplates = Pick<HostDriver, 'readTemplate' | 'buildConfiguration'>
 
-export function createHostTemplates(config: HostConfig, shell: Shell): HostTemplates {
+export function createHostTemplates(config: LibvirtHostConfig, shell: Shell): HostTemplates {
   return {
     buildConfiguration: buildDomain,
     async readTemplate(source, signal) {
@@ -29,7 +29,7 @@ export function createHostTemplates(config: HostConfig, shell: Shell): HostTempl
 }
 
 async function readDomainSource(
-  config: HostConfig,
+  config: LibvirtHostConfig,
   shell: Shell,
   source: Extract<TemplateSource, { kind: 'domain' }>,
   signal: AbortSignal,
@@ -69,7 +69,7 @@ async function readDomainSource(
 }
 
 async function readFolder(
-  config: HostConfig,
+  config: LibvirtHostConfig,
   shell: Shell,
   source: Extract<TemplateSource, { kind: 'folder' }>,
   signal: AbortSignal,

@@ -84,7 +84,7 @@ update_partitions() {
   *) partx -u "$device" >/dev/null 2>&1 || true ;; # an empty LUN has no table
   esac
 }
-settle() { ! command -v udevadm >/dev/null || udevadm settle -t 10 || true; }
+settle() { [ ! -S /run/udev/control ] || udevadm settle -t 10 || true; }
 mounts() { # mount points of the device and its partitions
   { echo "$device"; partitions | cut -d ' ' -f 2-; } | while read -r node; do findmnt -rno TARGET -S "$node" || true; done
 }`
@@ -99,7 +99,7 @@ export const deviceUsers: ShellScript = sh`users() {
 }`
 
 /** `need_mounted`: the LUN's own file system is at its mount point, so that nothing is written beside it. */
-export const mountedUnit: ShellScript = sh`mounted_from() { findmnt -rn -M "$mnt" -o SOURCE || true; }
+export const mountedUnit: ShellScript = sh`mounted_from() { [ ! -d "$mnt" ] || findmnt -rn -M "$mnt" -o SOURCE || true; }
 need_mounted() {
   need_device
   node=$(partition 2)

@@ -1,4 +1,4 @@
-import type { HostConfig } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import { lines, sh, type ShellScript } from '#main/transports/shell/script.ts'
 import type { RunOptions, RunResult, Shell } from '#main/transports/shell/shell.ts'
 import { explainVirsh } from './virsh-errors.ts'
@@ -10,7 +10,7 @@ export interface Virsh {
   run(script: ShellScript, options: RunOptions, object?: string): Promise<RunResult>
 }
 
-export function createVirsh(config: HostConfig, shell: Shell): Virsh {
+export function createVirsh(config: LibvirtHostConfig, shell: Shell): Virsh {
   const define = sh`v() { virsh -c ${config.settings.uri} "$@"; }`
   return {
     script: (...body) => lines(sh`set -eu`, define, ...body),

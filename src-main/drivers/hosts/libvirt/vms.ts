@@ -1,25 +1,27 @@
-import type { HostConfig } from '#shared/domain/compute.ts'
+import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { sh, type ShellScript } from '#main/transports/shell/script.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
 import type { Action } from '../../action.ts'
-import type { HostDriver, VmDefinition } from '../contract.ts'
-import { consoleLogOf, metadataPrefix } from './identity.ts'
-import { findVm, listVms } from './list-vms.ts'
-import { rewriteDomain } from './rewrite-domain.ts'
+import type { HostDriver, UnitFiles, VmDefinition } from '../contract.ts'
+import { metadataPrefix } from '#main/protocols/domain-xml/identity.ts'
+import { describeVm } from './describe-vm.ts'
+import { consoleLogOf } from './identity.ts'
+import { findVm, listVmNames, listVms } from './list-vms.ts'
 import { createVirsh, exitIfAbsent, failWithOutput, type Virsh } from './virsh.ts'
 import { waitForGuest } from './wait-for-guest.ts'
 
 export type HostVms = Pick<
   HostDriver,
-  'listVms' | 'findVm' | 'describeVm' | 'defineVm' | 'startVm' | 'waitForGuest' | 'stopVm' | 'undefineVm'
->
+  'listVms' | 'listVmNames' | 'findVm' | 'defineVm' | 'startVm' | 'waitForGuest' | 'stopVm' | 'undefineVm'
+> &
+  Pick<UnitFiles, 'describeVm'>
 
 /** Starting may wait for memory and storage; ending for a process that waits for its storage. */
 const startTimeoutMs = 180_000
 const exitRunning = 9
 
-export function createHostVms(config: HostConfig, shell: Shell): HostVms {
+export function createHostVms(config: LibvirtHostConfig, shell: Shell): HostVms {
   const virsh = createVirsh(config, shell)
   const act = (script: ShellScript, object: string): Action => ({
     commands: [script],
@@ -29,8 +31,9 @@ export function createHostVms(config: HostConfig, shell: Shell): HostVms {
   })
   return {
     listVms: (signal) => listVms(virsh, config, signal),
+    listVmNames: (signal) => listVmNames(virsh, signal),
     findVm: (uuid, signal) => findVm(virsh, config, uuid, signal),
-    describeVm: (spec) => rewriteDomain(spec),
+    describeVm,
     defineVm: (vm) => act(defineScript(virsh, vm, config.settings.accelerator ?? 'auto'), `VM ${vm.name}`),
     startVm: (uuid) => act(startScript(virsh, uuid), `VM ${uuid}`),
     waitForGuest: (vm, sign, timeoutMs) => waitForGuest(virsh, vm, sign, timeoutMs),

@@ -2,6 +2,7 @@ import { AppError } from '#shared/errors/app-error.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
 import { sh, type ShellScript } from '#main/transports/shell/script.ts'
 import type { Action } from '../../action.ts'
+import { cleanConsole } from '../../console-text.ts'
 import type { ReadySign, VmDefinition } from '../contract.ts'
 import type { Virsh } from './virsh.ts'
 
@@ -47,18 +48,6 @@ function waitScript(virsh: Virsh, guest: Guest, sign: ReadySign, timeoutMs: numb
   fi
   turn=$((turn + 1)); sleep 0.2
 done`,
-  )
-}
-
-/** A console's last lines as text that is safe to show: without escape sequences and control characters. */
-export function cleanConsole(text: string): string {
-  return (
-    text
-      // eslint-disable-next-line no-control-regex
-      .replace(/\u001b(\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(\u0007|\u001b\\)?|[ -/]*[0-~])?/g, '')
-      // eslint-disable-next-line no-control-regex
-      .replace(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, '')
-      .trim()
   )
 }
 

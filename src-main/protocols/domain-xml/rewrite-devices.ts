@@ -1,5 +1,5 @@
-import { deviceOf } from '#main/protocols/domain-xml/read-domain.ts'
-import { emptyDrive } from '#main/protocols/domain-xml/disks.ts'
+import { deviceOf } from './read-domain.ts'
+import { emptyDrive } from './disks.ts'
 import {
   attributeOf,
   childrenOf,
@@ -8,7 +8,7 @@ import {
   localName,
   makeElement,
   type XmlElement,
-} from '#main/protocols/xml/xml.ts'
+} from '../xml/xml.ts'
 
 const removeChildren = (parent: XmlElement, ...names: readonly string[]): void => {
   parent.children = elementsOf(parent).filter((child) => !names.includes(localName(child.name)))

@@ -1,7 +1,5 @@
-import type { DefineVm, VmDefinition } from '../contract.ts'
-import { setDiskFile } from '#main/protocols/domain-xml/disks.ts'
-import { needsConversion } from '#main/protocols/images/container-disk.ts'
-import { diskElementsOf, readDomain } from '#main/protocols/domain-xml/read-domain.ts'
+import type { VmConfiguration } from '#shared/domain/compute.ts'
+import type { LunAddress } from '#shared/domain/storage.ts'
 import {
   attributeOf,
   childrenOf,
@@ -12,10 +10,23 @@ import {
   makeElement,
   textOf,
   type XmlElement,
-} from '#main/protocols/xml/xml.ts'
+} from '../xml/xml.ts'
 import { AppError } from '#shared/errors/app-error.ts'
-import { consoleLogOf, metadataNamespace, metadataPrefix, newMacAddress } from './identity.ts'
+import { metadataNamespace, metadataPrefix, newMacAddress } from './identity.ts'
+import { diskElementsOf, readDomain } from './read-domain.ts'
 import { renewDevices, renewInterfaces, setSerialConsole } from './rewrite-devices.ts'
+
+export interface NewDomain {
+  readonly name: string
+  readonly uuid: string
+  /** The LUN that the VM stands on. */
+  readonly lun: LunAddress
+  readonly template: VmConfiguration
+  /** File that the serial console is logged to. */
+  readonly consoleLog: string
+  /** `place` points the disk's element at where the disk lies now. */
+  readonly disks: readonly { readonly index: number; readonly place: (disk: XmlElement) => void }[]
+}
 
 /** Of `<metadata>` only this describes the guest; all else belongs to whatever manages the template's own VM. */
 const guestMetadata = 'libosinfo'
@@ -26,9 +37,11 @@ const secureBoot = 'secure-boot'
  * serial console logged, nothing that names another VM or host. Pure but for the random MAC addresses. Throws
  * bad-request when the disks are not those of the configuration.
  */
-export function rewriteDomain(spec: DefineVm, newMac: () => string = newMacAddress): VmDefinition {
+export function rewriteDomain(
+  spec: NewDomain,
+  newMac: () => string = newMacAddress,
+): { configuration: VmConfiguration; macAddresses: string[] } {
   const { root } = readDomain(spec.template.text, `The configuration for VM ${spec.name}`)
-  const consoleLog = consoleLogOf(spec.uuid)
   const oldName = textOf(find(root, 'name')) ?? ''
 
   root.attributes.delete('id')
@@ -46,14 +59,8 @@ export function rewriteDomain(spec: DefineVm, newMac: () => string = newMacAddre
   renewDevices(devices)
   setDisks(devices, spec)
   const macAddresses = renewInterfaces(devices, newMac)
-  setSerialConsole(devices, consoleLog)
-  return {
-    name: spec.name,
-    uuid: spec.uuid,
-    configuration: { format: 'libvirt-xml', text: `${formatXml(root)}\n` },
-    macAddresses,
-    consoleLog,
-  }
+  setSerialConsole(devices, spec.consoleLog)
+  return { configuration: { format: 'libvirt-xml', text: `${formatXml(root)}\n` }, macAddresses }
 }
 
 const removeAll = (parent: XmlElement, ...names: readonly string[]): void => {
@@ -61,7 +68,7 @@ const removeAll = (parent: XmlElement, ...names: readonly string[]): void => {
 }
 
 /** Which LUN the VM stands on, readable on the host without the console's database. */
-function markOurs(root: XmlElement, spec: DefineVm): void {
+function markOurs(root: XmlElement, spec: NewDomain): void {
   const old = find(root, 'metadata')
   const kept = (old === undefined ? [] : elementsOf(old)).filter((child) => {
     const prefix = child.name.slice(0, child.name.indexOf(':'))
@@ -107,7 +114,7 @@ function askForFirmware(os: XmlElement): void {
 }
 
 /** cloud-init reads name and instance from the SMBIOS serial number: "ds=nocloud;h=web;i=1". */
-function renewSysinfo(root: XmlElement, oldName: string, spec: DefineVm): void {
+function renewSysinfo(root: XmlElement, oldName: string, spec: NewDomain): void {
   for (const sysinfo of childrenOf(root, 'sysinfo'))
     for (const table of elementsOf(sysinfo)) {
       // Must be the domain's own UUID or absent.
@@ -122,7 +129,7 @@ function renewSysinfo(root: XmlElement, oldName: string, spec: DefineVm): void {
     }
 }
 
-function renewSeed(seed: string, oldName: string, spec: DefineVm): string {
+function renewSeed(seed: string, oldName: string, spec: NewDomain): string {
   return seed
     .split(';')
     .map((part) => {
@@ -134,7 +141,7 @@ function renewSeed(seed: string, oldName: string, spec: DefineVm): string {
     .join(';')
 }
 
-function setDisks(devices: XmlElement, spec: DefineVm): void {
+function setDisks(devices: XmlElement, spec: NewDomain): void {
   const elements = diskElementsOf(devices)
   const byIndex = new Map(spec.disks.map((disk) => [disk.index, disk]))
   if (byIndex.size !== spec.disks.length || elements.length !== spec.disks.length)
@@ -147,15 +154,6 @@ function setDisks(devices: XmlElement, spec: DefineVm): void {
     const disk = byIndex.get(index)
     if (disk === undefined)
       throw new AppError('bad-request', `The container has no disk ${index}`, { object: `VM ${spec.name}` })
-    if (needsConversion(disk.format))
-      throw new AppError(
-        'not-supported',
-        `Disk ${index} is a ${disk.format} image, which libvirt cannot run`,
-        {
-          object: `VM ${spec.name}`,
-          advice: 'Stage the template again: staging converts such disks to qcow2.',
-        },
-      )
-    setDiskFile(element, disk.path, disk.format)
+    disk.place(element)
   }
 }

@@ -1,6 +1,6 @@
 import type { ImageFormat, Template, VmConfiguration } from '#shared/domain/compute.ts'
-import { setDiskFile } from '#main/protocols/domain-xml/disks.ts'
-import { formatXml, makeElement, type XmlElement } from '#main/protocols/xml/xml.ts'
+import { setDiskFile } from './disks.ts'
+import { formatXml, makeElement, type XmlElement } from '../xml/xml.ts'
 import { metadataNamespace, metadataPrefix } from './identity.ts'
 
 const text = (name: string, value: string, attributes: Readonly<Record<string, string>> = {}): XmlElement =>

@@ -1,0 +1,79 @@
+import { Option } from 'commander'
+import type { Command } from 'commander'
+import type { OperationInput } from '#shared/contract/operations.ts'
+import { addPlanOption, runOperation } from '../operation.ts'
+import type { OperationOptions } from '../operation.ts'
+import { present, repeatedFile, sizeOption, wholeNumberOption } from '../parse-options.ts'
+import type { MakeAction } from '../tools.ts'
+import { addDeviceOptions, readDevice } from '../unit-device-options.ts'
+import type { DeviceOptions } from '../unit-device-options.ts'
+
+type WriteInput = Extract<OperationInput, { kind: 'write-unit' }>
+
+interface WriteOptions extends DeviceOptions, OperationOptions {
+  readonly image: string[]
+  readonly name: string
+  readonly memory: number
+  readonly cpus: number
+  readonly firmware?: NonNullable<WriteInput['hardware']['firmware']>
+  readonly os?: NonNullable<WriteInput['osType']>
+  readonly state?: number
+  readonly zeroed?: boolean
+  readonly notes?: string
+}
+
+export function registerUnitWrite(unit: Command, makeAction: MakeAction): void {
+  addPlanOption(addDeviceOptions(unit.command('write')))
+    .description('write disk images of this computer as a VM unit to an empty LUN or file, and verify it')
+    .requiredOption(
+      '--image <file>',
+      'raw, VHD, qcow2, VHDX or VMDK; several in the order of the disks',
+      repeatedFile,
+    )
+    .requiredOption('--name <name>', 'name of the VM')
+    .requiredOption('--memory <size>', 'its memory, like 2G', sizeOption)
+    .requiredOption('--cpus <number>', 'its CPUs', wholeNumberOption)
+    .addOption(new Option('--firmware <type>', 'firmware (default: bios)').choices(['bios', 'uefi']))
+    .addOption(
+      new Option('--os <type>', 'OS of the hosts that it is for (default: linux)').choices([
+        'linux',
+        'windows',
+        'vmware',
+      ]),
+    )
+    .option('--state <size>', 'room for the state of the VM (default: its memory)', sizeOption)
+    .option('--zeroed', 'the device reads as zeros everywhere (a new thin LUN): zeros are not written')
+    .option('--notes <text>', 'notes that are kept in the unit')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  gantry unit write --image ./web.qcow2 --name web --memory 2G --cpus 2 --portal 192.0.2.10 --target iqn.2026-11.lab:web --plan
+  gantry unit write --image ./web.raw --name web --memory 2G --cpus 2 --file ./web.unit --zeroed`,
+    )
+    .action(
+      makeAction((tools, options: WriteOptions) =>
+        runOperation(
+          tools,
+          {
+            kind: 'write-unit',
+            device: readDevice(options, tools.io.env),
+            images: options.image,
+            name: options.name,
+            hardware: {
+              memoryBytes: options.memory,
+              cpus: options.cpus,
+              ...present({ firmware: options.firmware }),
+            },
+            ...present({
+              osType: options.os,
+              stateBytes: options.state,
+              isZeroed: options.zeroed,
+              notes: options.notes,
+            }),
+          },
+          options,
+        ),
+      ),
+    )
+}

@@ -1,0 +1,394 @@
+import { AppError } from '#shared/errors/app-error.ts'
+import { MiB } from '#shared/units/bytes.ts'
+import { encodeCdb } from '#main/protocols/scsi/cdb.ts'
+import { encodeLun } from '#main/protocols/scsi/luns.ts'
+import { decodeLbaStatus, encodeUnmapList } from '#main/protocols/scsi/provisioning.ts'
+import type { LbaStatus } from '#main/protocols/scsi/provisioning.ts'
+import { isSense, senseKey, senses } from '#main/protocols/scsi/sense.ts'
+import type { Sense } from '#main/protocols/scsi/sense.ts'
+import { scsiStatus } from '#main/protocols/scsi/status.ts'
+import { requireBlocks } from '../block/block-range.ts'
+import { Commander } from './commander.ts'
+import {
+  isUnsupported,
+  query,
+  readCapacity,
+  readFacts,
+  readIdentity,
+  readInquiry,
+  readSupportedPages,
+} from './lun-facts.ts'
+import type { LunFacts } from './lun-facts.ts'
+import { Nexus } from './nexus.ts'
+import type { NexusOptions } from './nexus.ts'
+import { LunReservations } from './reservations.ts'
+import { Session } from './session.ts'
+
+export interface LunOptions extends NexusOptions {
+  readonly targetName: string
+  readonly lun: number
+  /** Default: "LUN 1 of iqn...". */
+  readonly name?: string
+  readonly readOnly?: boolean
+}
+
+const largestTransferBytes = MiB
+const largestBlocks10 = 0xffff
+const largestWriteSameBytes = 64 * MiB
+const lbaStatusBytes = 8 + 16 * 1024
+
+/**
+ * A LUN over a session of its own. Ranges are bytes, whole blocks inside it. It stays the one that was opened: a LUN
+ * that was replaced, resized or removed under it is stale for good. Errors as BlockDevice.
+ */
+export class Lun {
+  readonly name: string
+  readonly facts: LunFacts
+  readonly isReadOnly: boolean
+  readonly reservations: LunReservations
+
+  readonly #nexus: Nexus
+  readonly #commander: Commander
+  readonly #number: Uint8Array
+  #stale: AppError | undefined
+  #hasUnflushed = false
+  /** Losses of the session up to which everything that was written is known to be safe. */
+  #safeLosses = 0
+
+  static async open(options: LunOptions, signal: AbortSignal): Promise<Lun> {
+    const session = await Session.open(options, signal)
+    const object = options.name ?? `LUN ${options.lun} of ${options.targetName}`
+    try {
+      return new Lun(
+        options,
+        object,
+        session,
+        await readFacts(direct(session, options.lun, object), object, signal),
+      )
+    } catch (error) {
+      await session.close()
+      throw error
+    }
+  }
+
+  private constructor(options: LunOptions, object: string, session: Session, facts: LunFacts) {
+    this.name = object
+    this.facts = facts
+    this.isReadOnly = options.readOnly === true || facts.isWriteProtected
+    this.#number = encodeLun(options.lun)
+    this.#nexus = new Nexus(options, session, (fresh, signal) => this.#verify(fresh, signal))
+    this.#commander = new Commander({
+      object,
+      lun: this.#number,
+      sessions: this.#nexus,
+      onAttention: (current, sense, signal) => this.#onAttention(current, sense, signal),
+    })
+    this.reservations = new LunReservations(this.#commander)
+  }
+
+  get blockBytes(): number {
+    return this.facts.capacity.blockBytes
+  }
+  get sizeBytes(): number {
+    return this.facts.capacity.blocks * this.blockBytes
+  }
+  get canUnmap(): boolean {
+    const { hasUnmap, hasWriteSame16Unmap } = this.facts.provisioning
+    return !this.isReadOnly && (hasUnmap || hasWriteSame16Unmap)
+  }
+  get canCompareAndWrite(): boolean {
+    return !this.isReadOnly && this.facts.limits.maxCompareAndWriteBlocks > 0
+  }
+  /** Whether the device says that it knows EXTENDED COPY. */
+  get hasExtendedCopy(): boolean {
+    return this.facts.inquiry.hasThirdPartyCopy
+  }
+
+  /** `into` is filled whole. */
+  async readInto(offset: number, into: Buffer, signal?: AbortSignal): Promise<void> {
+    this.requireRange(offset, into.length)
+    const single = this.#transferBytes
+    if (into.length <= single) {
+      if (into.length > 0) await this.#readOnce(offset, into, signal)
+      return
+    }
+    await this.#inParts(into, (part, at) => this.#readOnce(offset + at, part, signal))
+  }
+
+  async write(offset: number, bytes: Buffer, signal?: AbortSignal): Promise<void> {
+    this.requireWritable(offset, bytes.length)
+    this.#hasUnflushed = true
+    if (bytes.length <= this.#transferBytes) {
+      if (bytes.length > 0) await this.#writeOnce(offset, bytes, signal)
+      return
+    }
+    await this.#inParts(bytes, (part, at) => this.#writeOnce(offset + at, part, signal))
+  }
+
+  /**
+   * SYNCHRONIZE CACHE of the whole LUN. After a lost session it can't vouch for what was written before the loss and
+   * not flushed (the target may have been switched off): unreachable, `effect: unknown`, once.
+   */
+  async flush(signal?: AbortSignal): Promise<void> {
+    this.#throwIfStale()
+    if (this.isReadOnly) return
+    const losses = this.#nexus.losses
+    try {
+      const cdb = encodeCdb({ kind: 'synchronize-cache', length: 10, lba: 0, blocks: 0 })
+      await this.#commander.run({ what: 'flush', cdb, changes: false }, signal)
+    } catch (error) {
+      // A device without the command has no cache that it would need it for.
+      if (!isUnsupported(error)) throw error
+    }
+    const isCertain =
+      !this.#hasUnflushed || (this.#nexus.losses === this.#safeLosses && losses === this.#safeLosses)
+    this.#hasUnflushed = false
+    this.#safeLosses = this.#nexus.losses
+    if (!isCertain)
+      throw new AppError(
+        'unreachable',
+        'The session was lost after something was written that was not flushed yet',
+        {
+          object: this.name,
+          effect: 'unknown',
+          advice: 'Write again what was written since the last flush: the array may have lost it.',
+        },
+      )
+  }
+
+  async unmap(offset: number, lengthBytes: number, signal?: AbortSignal): Promise<void> {
+    this.requireWritable(offset, lengthBytes)
+    const { provisioning, limits } = this.facts
+    if (!provisioning.hasUnmap && !provisioning.hasWriteSame16Unmap) throw this.#unsupported('UNMAP')
+    this.#hasUnflushed = true
+    const most = limits.maxUnmapBlocks === 0 ? 0xffff_ffff : limits.maxUnmapBlocks
+    for (const { lba, blocks } of this.#extents(offset, lengthBytes, most)) {
+      if (provisioning.hasUnmap) {
+        const out = Buffer.from(encodeUnmapList([{ lba, blocks }]))
+        const cdb = encodeCdb({ kind: 'unmap', parameterLength: out.length })
+        await this.#commander.run({ what: 'unmap', cdb, out, changes: true }, signal)
+      } else {
+        const cdb = encodeCdb({ kind: 'write-same', length: 16, lba, blocks, unmap: true })
+        await this.#commander.run(
+          { what: 'unmap', cdb, out: Buffer.alloc(this.blockBytes), changes: true },
+          signal,
+        )
+      }
+    }
+  }
+
+  /** One block's bytes in every block of the range. Throws not-supported when the device cannot. */
+  async writeSame(offset: number, lengthBytes: number, block: Buffer, signal?: AbortSignal): Promise<void> {
+    this.requireWritable(offset, lengthBytes)
+    if (block.length !== this.blockBytes)
+      throw new AppError('bad-request', `The block has ${block.length} bytes, not ${this.blockBytes}`, {
+        object: this.name,
+      })
+    this.#hasUnflushed = true
+    const { maxWriteSameBlocks } = this.facts.limits
+    const ours = largestWriteSameBytes / this.blockBytes
+    const most = maxWriteSameBlocks === 0 ? ours : Math.min(maxWriteSameBlocks, ours)
+    for (const { lba, blocks } of this.#extents(offset, lengthBytes, most)) {
+      const cdb = encodeCdb({ kind: 'write-same', length: 16, lba, blocks })
+      await this.#commander.run({ what: 'write same', cdb, out: block, changes: true }, signal)
+    }
+  }
+
+  /** Which blocks are mapped, from `offset` on for `lengthBytes`. Throws not-supported when the device cannot tell. */
+  async getLbaStatus(offset: number, lengthBytes: number, signal?: AbortSignal): Promise<LbaStatus[]> {
+    this.requireRange(offset, lengthBytes)
+    const end = (offset + lengthBytes) / this.blockBytes
+    const found: LbaStatus[] = []
+    for (let lba = offset / this.blockBytes; lba < end;) {
+      const cdb = encodeCdb({ kind: 'get-lba-status', lba, allocationLength: lbaStatusBytes })
+      const extents = decodeLbaStatus(
+        await query(this.#commander, 'get LBA status', cdb, lbaStatusBytes, signal),
+      )
+      let next = lba
+      for (const extent of extents) {
+        const extentEnd = extent.lba + extent.blocks
+        if (extent.lba > next || extentEnd <= next || next >= end) break
+        const stop = Math.min(extentEnd, end)
+        found.push({ lba: next, blocks: stop - next, state: extent.state })
+        next = stop
+      }
+      if (next === lba)
+        throw new AppError(
+          'device-rejected',
+          'The device told nothing of the blocks that it was asked about',
+          {
+            object: this.name,
+            facts: { lba: String(lba) },
+          },
+        )
+      lba = next
+    }
+    return found
+  }
+
+  /** false: the LUN does not hold `expected` there, and was not changed. At most as much as the device does in one step. */
+  async compareAndWrite(
+    offset: number,
+    expected: Buffer,
+    bytes: Buffer,
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    this.requireWritable(offset, bytes.length)
+    const blocks = bytes.length / this.blockBytes
+    const most = this.facts.limits.maxCompareAndWriteBlocks
+    if (most === 0) throw this.#unsupported('COMPARE AND WRITE')
+    if (expected.length !== bytes.length || blocks < 1 || blocks > most)
+      throw new AppError(
+        'bad-request',
+        `Compare and write takes 1 to ${most} blocks, twice the same number`,
+        {
+          object: this.name,
+        },
+      )
+    this.#hasUnflushed = true
+    const cdb = encodeCdb({ kind: 'compare-and-write', lba: offset / this.blockBytes, blocks })
+    const { status } = await this.#commander.run(
+      {
+        what: 'compare and write',
+        cdb,
+        out: Buffer.concat([expected, bytes]),
+        changes: true,
+        accepts: ({ key }) => key === senseKey.miscompare,
+      },
+      signal,
+    )
+    return status === scsiStatus.good
+  }
+
+  /** Ends all tasks of the LUN, of every initiator. */
+  async reset(signal?: AbortSignal): Promise<void> {
+    this.#throwIfStale()
+    await (await this.#nexus.get(signal)).resetLun(this.#number)
+  }
+
+  close(): Promise<void> {
+    return this.#nexus.close()
+  }
+
+  async #readOnce(offset: number, into: Buffer, signal: AbortSignal | undefined): Promise<void> {
+    const cdb = transferCdb(0x28, 0x88, offset / this.blockBytes, into.length / this.blockBytes)
+    await this.#commander.run({ what: 'read', cdb, into, changes: false }, signal)
+  }
+
+  async #writeOnce(offset: number, out: Buffer, signal: AbortSignal | undefined): Promise<void> {
+    const cdb = transferCdb(0x2a, 0x8a, offset / this.blockBytes, out.length / this.blockBytes)
+    await this.#commander.run({ what: 'write', cdb, out, changes: true }, signal)
+  }
+
+  get #transferBytes(): number {
+    const { maxTransferBlocks } = this.facts.limits
+    return maxTransferBlocks === 0
+      ? largestTransferBytes
+      : Math.min(largestTransferBytes, maxTransferBlocks * this.blockBytes)
+  }
+
+  /** Waits for all parts before it throws: none is under way any more then. */
+  async #inParts(bytes: Buffer, work: (part: Buffer, at: number) => Promise<void>): Promise<void> {
+    const parts: Promise<void>[] = []
+    for (let at = 0; at < bytes.length; at += this.#transferBytes)
+      parts.push(work(bytes.subarray(at, at + this.#transferBytes), at))
+    for (const result of await Promise.allSettled(parts))
+      if (result.status === 'rejected') throw result.reason
+  }
+
+  *#extents(offset: number, lengthBytes: number, most: number): Generator<{ lba: number; blocks: number }> {
+    const end = (offset + lengthBytes) / this.blockBytes
+    for (let lba = offset / this.blockBytes; lba < end; lba += most)
+      yield { lba, blocks: Math.min(most, end - lba) }
+  }
+
+  async #onAttention(session: Session, sense: Sense, signal: AbortSignal | undefined): Promise<void> {
+    if (isSense(sense, senses.lunNotSupported)) throw this.#markStale('The LUN is not there any more')
+    await this.#verify(session, signal)
+  }
+
+  /** The same LUN as the one that was opened, by name and size; otherwise stale for good. */
+  async #verify(session: Session, signal: AbortSignal | undefined): Promise<void> {
+    this.#throwIfStale()
+    const commander = direct(session, this.#number, this.name)
+    const inquiry = await readInquiry(commander, signal)
+    if (inquiry.qualifier !== 0) throw this.#markStale('The LUN is not there any more')
+    const { serial, names } = await readIdentity(
+      commander,
+      await readSupportedPages(commander, signal),
+      signal,
+    )
+    const { facts } = this
+    if (serial !== facts.serial || names.join() !== facts.names.join())
+      throw this.#markStale('Another LUN has taken the place of this one', {
+        opened: [facts.serial, ...facts.names].join(' '),
+        found: [serial, ...names].join(' '),
+      })
+    const { blocks, blockBytes } = await readCapacity(commander, signal)
+    if (blocks !== facts.capacity.blocks || blockBytes !== facts.capacity.blockBytes)
+      throw this.#markStale('The size of the LUN has changed', {
+        openedBytes: String(this.sizeBytes),
+        foundBytes: String(blocks * blockBytes),
+      })
+  }
+
+  #markStale(message: string, facts: Record<string, string> = {}): AppError {
+    this.#stale ??= new AppError('stale', message, {
+      object: this.name,
+      facts,
+      advice: 'Find out on the array what happened to it; open it again when it is the right one.',
+    })
+    return this.#stale
+  }
+
+  #throwIfStale(): void {
+    if (this.#stale !== undefined) throw this.#stale
+  }
+
+  /** Throws bad-request, or stale. */
+  requireRange(offset: number, lengthBytes: number): void {
+    this.#throwIfStale()
+    requireBlocks(this, offset, lengthBytes)
+  }
+
+  requireWritable(offset: number, lengthBytes: number): void {
+    this.requireRange(offset, lengthBytes)
+    if (this.isReadOnly)
+      throw new AppError('bad-request', 'The LUN is open for reading only', { object: this.name })
+  }
+
+  #unsupported(command: string): AppError {
+    return new AppError('not-supported', `The device does not know ${command}`, { object: this.name })
+  }
+}
+
+/** Commands on one session, without a new one when it is lost: for opening and for checking. */
+const direct = (session: Session, lun: number | Uint8Array, object: string): Commander =>
+  new Commander({
+    object,
+    lun: typeof lun === 'number' ? encodeLun(lun) : lun,
+    sessions: {
+      current: session,
+      get: () => (session.error === undefined ? Promise.resolve(session) : Promise.reject(session.error)),
+    },
+    onAttention: (_, sense) =>
+      isSense(sense, senses.lunNotSupported)
+        ? Promise.reject(new AppError('not-found', 'There is no such LUN at the target'))
+        : Promise.resolve(),
+  })
+
+/** READ or WRITE in 10 bytes where they do, else in 16; the hot path's own encoder. */
+function transferCdb(opcode10: number, opcode16: number, lba: number, blocks: number): Uint8Array {
+  const cdb = Buffer.alloc(16)
+  if (lba <= 0xffff_ffff && blocks <= largestBlocks10) {
+    cdb[0] = opcode10
+    cdb.writeUInt32BE(lba, 2)
+    cdb.writeUInt16BE(blocks, 7)
+  } else {
+    cdb[0] = opcode16
+    cdb.writeUInt32BE(Math.floor(lba / 0x1_0000_0000), 2)
+    cdb.writeUInt32BE(lba >>> 0, 6)
+    cdb.writeUInt32BE(blocks, 10)
+  }
+  return cdb
+}
