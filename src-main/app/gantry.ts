@@ -7,6 +7,7 @@ import { createJobs } from '#main/jobs/jobs.ts'
 import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
+import { exportKind } from '#main/jobs/kinds/export.ts'
 import { restoreKind } from '#main/jobs/kinds/restore.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
@@ -16,6 +17,7 @@ import { createContainers } from '#main/services/containers.ts'
 import type { ServiceContext } from '#main/services/context.ts'
 import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
+import { openExportFolder } from '#main/services/exports/local-folder.ts'
 import { createOperations } from '#main/services/operations.ts'
 import { openImageContent } from '#main/services/templates/image-content.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
@@ -50,16 +52,14 @@ export interface Gantry {
 /** Builds the core in order: store, sessions, drivers, jobs, services, api. */
 export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
   const store = openStore(join(dataDir, 'gantry.db'))
-  const ssh = createSshPool({
-    dataDir,
-    env,
-    secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
-  })
+  const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
+  const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
   const unitDevices = createUnitDevices()
   const devices = createDevices({
     store,
     ssh,
+    secrets,
     computer: {
       dataDir,
       initiatorName: consoleInitiatorName(dataDir),
@@ -73,6 +73,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
       stageKind({ devices, records, openTemplateFile }),
       deployKind(devices, records),
       decommissionKind(devices, records),
+      exportKind({ devices, records, openFolder: openExportFolder }),
       restoreKind(devices),
       singleStepKind(devices, records),
       unitWorkKind({
