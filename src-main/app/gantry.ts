@@ -21,6 +21,7 @@ import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
 import { openExportFolder } from '#main/services/exports/local-folder.ts'
 import { createOperations } from '#main/services/operations.ts'
+import { restoreLunsForJobs } from '#main/services/restore-for-jobs.ts'
 import { openImageContent } from '#main/services/templates/image-content.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
 import { openTemplateFile } from '#main/services/templates/template-content.ts'
@@ -121,6 +122,11 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   return {
     api: createApi({ handlers, events }),
     async recover() {
+      const left = jobs.list().filter(({ state }) => state === 'interrupted')
+      await restoreLunsForJobs(
+        context,
+        left.map(({ id }) => id),
+      )
       return jobs.recover().flatMap(({ jobId, outcome }) => (outcome === 'left' ? [] : [jobId]))
     },
     async close() {

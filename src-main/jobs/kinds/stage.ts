@@ -113,6 +113,7 @@ export function stageKind({ devices, records, openTemplateFile }: StageDependenc
                 stagedAt: plan.stagedAt,
               },
               learntAt: plan.stagedAt,
+              learntHow: `host ${plan.host}: writeHeader`,
             })
           },
           () => records.deleteContainer(plan.array, plan.container.volume, plan.container.name),
