@@ -137,7 +137,10 @@ export const attachUnitStep = (
 ): Step => (fileSystem === undefined ? attachStep(where) : attachMountedStep(where, { fileSystem }))
 
 /** The same for a LUN that has a file system, which is mounted: nothing is partitioned or formatted (A10). */
-export function attachMountedStep({ host, lun }: Pick<LunSteps, 'host' | 'lun'>, options: MountOptions): Step {
+export function attachMountedStep(
+  { host, lun }: Pick<LunSteps, 'host' | 'lun'>,
+  options: MountOptions,
+): Step {
   return deviceStep({
     id: 'attach',
     title: `Bring LUN ${lun.name} online and mount its ${options.fileSystem} file system`,
