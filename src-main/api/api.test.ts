@@ -54,7 +54,6 @@ test('wrong fields are named by their path in plain words', async () => {
     ok: false,
     error: {
       code: 'bad-request',
-      object: 'operations.plan',
       message:
         '"array" is not accepted: use 1 to 63 letters, digits, ".", "-" or "_", beginning with a letter or digit; ' +
         '"count" must be at least 1; "namePattern" is missing; "wait.text" must be a string',

@@ -5,6 +5,7 @@ import type { CallName, ContractHandlers, InputOf } from '#shared/contract/index
 import { AppError } from '#shared/errors/app-error.ts'
 import { encodeError } from '#shared/errors/wire-error.ts'
 import { describeIssues, problemsSentence } from './describe-issues.ts'
+import type { NameField } from './describe-issues.ts'
 import type { EventHub } from './event-hub.ts'
 
 /** The contract as every way in uses it: window, page and command line. */
@@ -20,17 +21,19 @@ export interface ApiParts {
 
 type AnyHandler = (input: unknown) => Promise<unknown>
 
-function parseInput(name: string, definition: CallDefinition, input: unknown): unknown {
+function parseInput(definition: CallDefinition, input: unknown, nameField?: NameField): unknown {
   const parsed = definition.input.safeParse(input)
   if (parsed.success) return parsed.data
-  throw new AppError('bad-request', problemsSentence(describeIssues(parsed.error.issues, input)), {
-    object: name,
-  })
+  throw new AppError('bad-request', problemsSentence(describeIssues(parsed.error.issues, input), nameField))
 }
 
-/** Throws what the call would throw for this input before it does anything. */
-export function checkInput<Name extends CallName>(name: Name, input: InputOf<Name>): void {
-  parseInput(name, calls[name], input)
+/** Throws what the call would throw for this input before it does anything, in the words of whoever gave it. */
+export function checkInput<Name extends CallName>(
+  name: Name,
+  input: InputOf<Name>,
+  nameField: NameField,
+): void {
+  parseInput(calls[name], input, nameField)
 }
 
 export function createApi({ handlers, events }: ApiParts): Api {
@@ -39,7 +42,7 @@ export function createApi({ handlers, events }: ApiParts): Api {
   async function callOrThrow(name: string, input: unknown): Promise<unknown> {
     const definition = Object.hasOwn(definitions, name) ? definitions[name] : undefined
     if (definition === undefined) throw new AppError('bad-request', 'There is no such call', { object: name })
-    const parsedInput = parseInput(name, definition, input)
+    const parsedInput = parseInput(definition, input)
     // `ContractHandlers` is total and typed; the table is only walked without types here
     const handler = (handlers as unknown as Record<string, AnyHandler>)[name]
     if (handler === undefined) throw new AppError('bug', 'The call has no handler', { object: name })

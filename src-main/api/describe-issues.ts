@@ -64,9 +64,13 @@ export function describeIssues(issues: readonly Issue[], input: unknown): Record
   return problems
 }
 
+/** How whoever gave the input calls a field, by its path "source.hardware.cpus". */
+export type NameField = (path: string) => string
+const quoted: NameField = (path) => `"${path}"`
+
 /** One sentence: `"count" must be at least 1; "namePattern" is missing`. */
-export function problemsSentence(problems: Record<string, string>): string {
-  const all = Object.entries(problems).map(([field, problem]) => `"${field}" ${problem}`)
+export function problemsSentence(problems: Record<string, string>, nameField = quoted): string {
+  const all = Object.entries(problems).map(([field, problem]) => `${nameField(field)} ${problem}`)
   const shown = all.slice(0, 5).join('; ')
   return all.length > 5 ? `${shown}; and ${all.length - 5} more` : shown
 }

@@ -7,6 +7,8 @@ import { createJobs } from '#main/jobs/jobs.ts'
 import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
+import { exportKind } from '#main/jobs/kinds/export.ts'
+import { restoreKind } from '#main/jobs/kinds/restore.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
 import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
@@ -15,6 +17,7 @@ import { createContainers } from '#main/services/containers.ts'
 import type { ServiceContext } from '#main/services/context.ts'
 import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
+import { openExportFolder } from '#main/services/exports/local-folder.ts'
 import { createOperations } from '#main/services/operations.ts'
 import { openImageContent } from '#main/services/templates/image-content.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
@@ -24,7 +27,9 @@ import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
 import { createDevices } from './devices.ts'
+import { consoleInitiatorName } from './initiator-name.ts'
 import { lockOwner } from './lock-owner.ts'
+import { openLun } from './open-lun.ts'
 import { inventoryRecords } from './records.ts'
 import { createUnitDevices } from './unit-devices.ts'
 import { productVersion } from './version.ts'
@@ -47,21 +52,29 @@ export interface Gantry {
 /** Builds the core in order: store, sessions, drivers, jobs, services, api. */
 export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
   const store = openStore(join(dataDir, 'gantry.db'))
-  const ssh = createSshPool({
-    dataDir,
-    env,
-    secrets: createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) }),
-  })
+  const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
+  const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
-  const devices = createDevices(store, ssh)
-  const records = inventoryRecords(store)
   const unitDevices = createUnitDevices()
+  const devices = createDevices({
+    store,
+    ssh,
+    secrets,
+    computer: {
+      dataDir,
+      initiatorName: consoleInitiatorName(dataDir),
+      openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
+    },
+  })
+  const records = inventoryRecords(store)
   const jobs = createJobs({
     journal: store.journal,
     kinds: [
       stageKind({ devices, records, openTemplateFile }),
       deployKind(devices, records),
       decommissionKind(devices, records),
+      exportKind({ devices, records, openFolder: openExportFolder }),
+      restoreKind(devices),
       singleStepKind(devices, records),
       unitWorkKind({
         unitDevices,

@@ -11,7 +11,7 @@ export const inventoryRecords = (store: Store): InventoryRecords => ({
     if (store.luns.find(array, lun) !== undefined) store.luns.addInitiator(array, lun, initiator)
   },
   removeInitiator: (array, lun, initiator) => store.luns.removeInitiator(array, lun, initiator),
-  putDeployment: (deployment) => store.deployments.put(deployment),
+  putDeployment: (deployment, recipe) => store.deployments.put(deployment, recipe),
   deleteDeployment: (name) => store.deployments.delete(name),
   putTemplate: (host, { name, source, vm, files, warnings }) =>
     store.templates.put({

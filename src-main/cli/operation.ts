@@ -70,7 +70,10 @@ export function outcomeOf(jobs: readonly Job[], wanted: JobState = 'done'): Outc
   const needsOperator = jobs.some(({ state }) => state === 'needs-operator')
   return {
     value: { jobs },
-    text: jobs.map((job) => `${job.id}  ${job.state}  ${job.title}`).join('\n'),
+    text:
+      jobs.length === 0
+        ? 'There was nothing to do.'
+        : jobs.map((job) => `${job.id}  ${job.state}  ${job.title}`).join('\n'),
     problems: failed.flatMap(problemsOf),
     exitCode: needsOperator ? exitCodeNeedsOperator : codeOfFirst,
   }
@@ -88,7 +91,8 @@ const problemsOf = (job: Job): string[] => [
 
 /** Every step as it will be sent. */
 export function formatPlan(jobs: readonly PlannedJob[]): string {
-  return [...jobs.map(formatPlannedJob), 'Nothing was changed: this is the plan.'].join('\n\n')
+  const last = jobs.length === 0 ? 'There is nothing to do.' : 'Nothing was changed: this is the plan.'
+  return [...jobs.map(formatPlannedJob), last].join('\n\n')
 }
 
 function formatPlannedJob(job: PlannedJob): string {

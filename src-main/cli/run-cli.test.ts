@@ -33,8 +33,10 @@ describe('U9: every command', () => {
     expect(withPlan.toSorted()).toEqual([
       'containers create',
       'containers delete',
+      'containers export',
       'decommission',
       'deploy',
+      'deployments restore',
       'lun create',
       'lun destroy',
       'lun map',
@@ -128,6 +130,17 @@ describe('running jobs', () => {
     })
     expect(run.out.trim().split('\n')).toHaveLength(2)
     expect(run.err).toContain('step 2 of 2, Copy the VM data: done')
+  })
+
+  test('what a job did before it was watched is told in its order, its end last and once', async () => {
+    const { err } = await runGantry(['lun', 'restore', 'lab-array'])
+    const states = err.match(/^[^:]*: (running|step 1 of 2, .*: applying|step 2 of 2, .*: done|done)$/gm)
+    expect(states?.map((line) => line.replace(/^.*?: (step \d)?.*?(\w+)$/, '$1 $2').trim())).toEqual([
+      'running',
+      'step 1 applying',
+      'step 2 done',
+      'done',
+    ])
   })
 
   test('--json has the jobs; --json-progress has events as lines', async () => {
@@ -271,7 +284,8 @@ describe('naming containers', () => {
     ['a/b', 2, 'Write it as ARRAY/VOLUME/NAME.'],
     ['a//b', 2, 'Write it as ARRAY/VOLUME/NAME.'],
     ['a/b/c/d', 2, 'Write it as ARRAY/VOLUME/NAME.'],
-    ['a/b/c d', 2, '"container" is not accepted'],
+    ['a/b/c d', 2, 'NAME in <container> is not accepted: use 1 to 63'],
+    ['a/b c/d', 2, 'VOLUME in <container> is not accepted: use 1 to 63'],
   ])('%s gives one clear error', async (name, exitCode, words) => {
     const run = await runGantry(['deploy', name, '--host', 'lab-host', '--plan'])
     expect(run).toMatchObject({ exitCode, out: '' })
@@ -284,7 +298,29 @@ describe('wrong use', () => {
     ['format', 'unknown command'],
     ['deploy web', "required option '--host <name>'"],
     ['deploy web --host h --count many', 'It is not a whole number.'],
-    ['deploy web --host h --count 0', '"count" must be at least 1'],
+    ['deploy web --host h --count 0', '--count must be at least 1'],
+    ['deploy web --host h;id', '--host is not accepted: use 1 to 63'],
+    [`deploy web --host h --name-pattern ${'x'.repeat(81)}`, '--name-pattern must be at most 80 characters'],
+    ['decommission a;b --yes', '<name> is not accepted: use 1 to 63'],
+    ['deployments restore a;b', '<name> is not accepted: use 1 to 63'],
+    ['containers list --volume a;b', '--volume is not accepted: use 1 to 63'],
+    ['containers create a/b/c --size 0', '--size must be more than 0'],
+    ['lun create a/l;l --volume v --clone c', 'LUN in <lun> is not accepted: use 1 to 63'],
+    ['lun create a/l --volume v;v --clone c', '--volume is not accepted: use 1 to 63'],
+    ['lun map a/l --initiator nobody', '--initiator is not accepted'],
+    ['lun list a;b', '<array> is not accepted: use 1 to 63'],
+    ['stage --host h --to a/v/c;c --domain d', 'NAME in --to is not accepted: use 1 to 63'],
+    ['stage --host h --to a/v/c --domain d --headroom 1001', '--headroom must be at most 1000'],
+    ['stage --host h --to a/v/c --image x --memory 1G --cpus 0', '--cpus must be at least 1'],
+    ['stage --host h --to a/v/c --host-image x --memory 0', '--memory must be more than 0'],
+    ['array add a;b --ssh x --volume v=/v --portal p:1', '<name> is not accepted: use 1 to 63'],
+    ['array add a --ssh x;y --volume v=/v --portal p:1', '--ssh is not accepted: use a host name'],
+    ['array add a --ssh x --volume v=v --portal p:1', '--volume is not accepted: use an absolute path'],
+    ['array add a --ssh x --volume v=/v --portal p', '--portal is not accepted: use host:port'],
+    ['array add a --ssh x --volume v=/v --portal p:1 --lun-limit 0', '--lun-limit must be at least 1'],
+    ['array add a --ssh x --volume v=/v --portal p:1 --iqn-prefix x', '--iqn-prefix is not accepted'],
+    ['host add a --ssh x --state-dir y', '--state-dir is not accepted: use an absolute path'],
+    ['host vms a;b', '<name> is not accepted: use 1 to 63'],
     ['deploy web --host h --wait soon', 'Write "serial:TEXT" or "agent".'],
     ['deploy database --host h --wait agent', '--wait needs --start'],
     ['stage --host h --to a/v/c', 'Give exactly one of --domain'],

@@ -5,6 +5,7 @@ import { AppError, toAppError } from '#shared/errors/app-error.ts'
 import { describeError, exitCodes } from '#shared/errors/user-text.ts'
 import { encodeError } from '#shared/errors/wire-error.ts'
 import { createClient } from './client.ts'
+import { fieldNames } from './field-names.ts'
 import { printable } from './io.ts'
 import type { CliIo } from './io.ts'
 import { buildProgram } from './program.ts'
@@ -35,7 +36,7 @@ export async function runCli(args: readonly string[], parts: CliParts): Promise<
       const globals = command.optsWithGlobals<GlobalOptions>()
       const gantry = await openGantry(parts, globals)
       try {
-        const tools = { io, gantry, client: createClient(gantry.api), globals }
+        const tools = { io, gantry, client: createClient(gantry.api, fieldNames(command)), globals }
         exitCode = printOutcome(io, globals, await (run as AnyRun)(tools, ...given))
       } finally {
         await gantry.close()

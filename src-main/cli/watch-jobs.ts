@@ -51,8 +51,10 @@ export function watchJobs(tools: Tools): JobWatch {
     const { steps, log: _log, ...job } = await client.call('jobs.get', { jobId })
     const now = { job, steps }
     watched.set(jobId, now)
-    view.show([...watched.values()], now, undefined)
-    for (const event of early.take(jobId)) take(jobId, event)
+    const events = early.take(jobId)
+    // what has happened meanwhile is told in its order, not with its outcome first
+    if (events.length === 0) view.show([...watched.values()], now, undefined)
+    for (const event of events) take(jobId, event)
     interrupts.cancelIfAsked(job)
   }
 

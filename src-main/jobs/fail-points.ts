@@ -6,7 +6,9 @@ import type { Step } from './step.ts'
  * is committed; its undo is committed as begun; it is undone, nothing committed.
  */
 export const failPoints = ['after-intent', 'after-apply', 'after-done', 'before-undo', 'after-undo'] as const
-export type FailPoint = (typeof failPoints)[number]
+/** Of a resumed job: before and after what is there in part is taken away, so that the step can be applied again. */
+export const clearPoints = ['before-clear', 'after-clear'] as const
+export type FailPoint = (typeof failPoints)[number] | (typeof clearPoints)[number]
 
 /** The runner calls these at every point; outside of tests they do nothing. */
 export interface FailPoints {

@@ -130,9 +130,13 @@ export function runJob(input: RunnerInput, undo?: { readonly reason: AppError | 
 
   async function clear(step: Step): Promise<Ending | undefined> {
     if (step.undo === undefined) return undefined
-    input.record.setStep(step.id, 'undoing')
+    const { record, failPoints, kindName } = input
+    record.setStep(step.id, 'undoing')
+    failPoints.hit(kindName, step.id, 'before-clear')
     const outcome = await attempt(() => undoStep(step))
-    return outcome.ok ? undefined : failed(step, outcome.error)
+    if (!outcome.ok) return failed(step, outcome.error)
+    failPoints.hit(kindName, step.id, 'after-clear')
+    return undefined
   }
 
   async function apply(step: Step): Promise<Ending | undefined> {

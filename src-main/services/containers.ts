@@ -22,10 +22,12 @@ export function createContainers(context: ServiceContext): ContainerHandlers {
       const array = context.devices.array(name)
       const ref = { volume, kind: 'container' as const, name: container }
       const signal = AbortSignal.timeout(readTimeoutMs)
-      const [facts, { sizeBytes, unit }] = await Promise.all([
-        array.findObject(ref, signal),
+      // the list alone tells unique bytes
+      const [objects, { sizeBytes, unit }] = await Promise.all([
+        array.listObjects(volume, signal),
         readUnit(array, ref, signal),
       ])
+      const facts = objects.find((found) => found.kind === ref.kind && found.name === container)
       return details(facts ?? { ...ref, sizeBytes, allocatedBytes: 0 }, unit)
     },
   }

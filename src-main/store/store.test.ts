@@ -1,10 +1,12 @@
 import { readFileSync, readdirSync } from 'node:fs'
+import { linuxStorageConfigSchema } from '#shared/domain/storage.ts'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
   sampleArray,
   sampleContainer,
   sampleDeployment,
+  sampleRecipe,
   sampleHost,
   sampleLun,
   sampleTemplate,
@@ -29,7 +31,7 @@ function makeFullStore(): Store {
   store.volumes.put(sampleVolume())
   store.containers.put(sampleContainer())
   store.luns.put(sampleLun())
-  store.deployments.put(sampleDeployment())
+  store.deployments.put(sampleDeployment(), sampleRecipe())
   store.vms.put(sampleVm())
   store.templates.put(sampleTemplate())
   return store
@@ -44,7 +46,7 @@ describe('repositories', () => {
     first.arrays.put(sampleArray())
     first.hosts.put(sampleHost())
     first.luns.put(sampleLun())
-    first.deployments.put(sampleDeployment())
+    first.deployments.put(sampleDeployment(), sampleRecipe())
     first.close()
 
     const store = makeStore(dir)
@@ -52,6 +54,7 @@ describe('repositories', () => {
     expect(store.hosts.list()).toEqual([sampleHost()])
     expect(store.luns.get('lab-array', 'web-1')).toEqual(sampleLun())
     expect(store.deployments.find('web-1')).toEqual(sampleDeployment())
+    expect(store.deployments.recipeOf('web-1')).toEqual(sampleRecipe())
   })
 
   it('find nothing, get not-found, and delete without complaint what is not there', () => {
@@ -75,6 +78,7 @@ describe('repositories', () => {
       () => store.containers.get(container),
       () => store.luns.get('a', 'x'),
       () => store.deployments.get('x'),
+      () => store.deployments.recipeOf('x'),
       () => store.vms.get('h', 'x'),
       () => store.templates.get('h', source),
     ])
@@ -128,7 +132,7 @@ describe('repositories', () => {
 
   it('list deployments by host and by container', () => {
     const store = makeFullStore()
-    store.deployments.put(sampleDeployment('web-2', '2'))
+    store.deployments.put(sampleDeployment('web-2', '2'), sampleRecipe())
     const web = { array: 'lab-array', volume: 'vol1', name: 'web' }
     expect(store.deployments.listByContainer(web).map(({ name }) => name)).toEqual(['web-1', 'web-2'])
     expect(store.deployments.listByContainer({ ...web, name: 'db' })).toEqual([])
@@ -222,14 +226,14 @@ describe('what is in use stays', () => {
   it('a record cannot refer to an array or host that is not there', () => {
     const store = makeStore()
     expect(() => store.luns.put(sampleLun())).toThrow(code('not-found'))
-    expect(() => store.deployments.put(sampleDeployment())).toThrow(code('not-found'))
+    expect(() => store.deployments.put(sampleDeployment(), sampleRecipe())).toThrow(code('not-found'))
     expect(() => store.vms.put(sampleVm())).toThrow(code('not-found'))
   })
 
   it('a deployment is not overwritten by another VM', () => {
     const store = makeFullStore()
-    expect(() => store.deployments.put(sampleDeployment('web-1', '2'))).toThrow(code('busy'))
-    expect(() => store.deployments.put(sampleDeployment('web-2', '1'))).toThrow(code('busy'))
+    expect(() => store.deployments.put(sampleDeployment('web-1', '2'), sampleRecipe())).toThrow(code('busy'))
+    expect(() => store.deployments.put(sampleDeployment('web-2', '1'), sampleRecipe())).toThrow(code('busy'))
     expect(store.deployments.list()).toEqual([sampleDeployment()])
   })
 })
@@ -240,12 +244,13 @@ describe('secrets', () => {
     const store = makeStore(dir)
     const secret = 'canary-hunter2'
     const array = sampleArray()
+    const config = linuxStorageConfigSchema.parse(array.config)
     const host = sampleHost()
     store.arrays.put({
       ...array,
       config: {
-        ...array.config,
-        connection: Object.assign(structuredClone(array.config.connection), {
+        ...config,
+        connection: Object.assign(structuredClone(config.connection), {
           secret,
           password: { from: 'env' as const, variable: 'ARRAY_PASSWORD', value: secret },
         }),
@@ -261,7 +266,10 @@ describe('secrets', () => {
     store.volumes.put(Object.assign(sampleVolume(), { secret }))
     store.containers.put(Object.assign(sampleContainer(), { secret }))
     store.luns.put(Object.assign(sampleLun(), { chapSecret: secret }))
-    store.deployments.put(Object.assign(sampleDeployment(), { secret }))
+    store.deployments.put(
+      Object.assign(sampleDeployment(), { secret }),
+      Object.assign(sampleRecipe(), { secret }),
+    )
     store.vms.put(Object.assign(sampleVm(), { secret }))
 
     expect(store.arrays.get('lab-array')).toEqual(array)

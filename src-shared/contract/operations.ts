@@ -51,6 +51,26 @@ export const decommissionSchema = z.object({
   deployments: z.array(nameSchema).min(1),
 })
 
+/** Container -> folder of the computer that the console runs on. */
+export const exportSchema = z.object({
+  kind: z.literal('export'),
+  ...containerRef,
+  host: nameSchema,
+  /** Absolute path of a folder that is not there yet. */
+  folder: z.string().min(1).max(4096),
+})
+
+/** After a restart of a host: deployments are attached, mounted, registered and started again, as far as they lack it. */
+export const restoreDeploymentsSchema = z.object({
+  kind: z.literal('restore-deployments'),
+  /** Those of this host; with names too, only those of them that are on it. */
+  host: nameSchema.optional(),
+  /** Empty: all of the host. */
+  deployments: z.array(nameSchema).default([]),
+  /** deployed: those that were started when they were deployed. */
+  start: z.enum(['deployed', 'all', 'none']).default('deployed'),
+})
+
 /** The single steps of A18. */
 export const singleStepSchemas = [
   z.object({ kind: z.literal('create-container'), ...containerRef, sizeBytes: z.number().positive() }),
@@ -102,6 +122,8 @@ export const operationSchema = z.discriminatedUnion('kind', [
   stageSchema,
   deploySchema,
   decommissionSchema,
+  exportSchema,
+  restoreDeploymentsSchema,
   ...singleStepSchemas,
   ...unitWorkSchemas,
 ])

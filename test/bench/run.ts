@@ -2,6 +2,7 @@
 export const benches: Record<string, () => Promise<void>> = {
   deploy: async () => (await import('./deploy.ts')).benchDeploy(),
   iscsi: async () => (await import('./iscsi.ts')).benchIscsi(),
+  ssh: async () => (await import('./ssh.ts')).benchSsh(),
 }
 
 const names = process.argv.slice(2)

@@ -11,6 +11,7 @@ import {
   sampleDeployment,
   sampleHost,
   sampleLun,
+  sampleRecipe,
   sampleVolume,
 } from '../unit/store/samples.ts'
 import { skipReason } from '../support/requirement.ts'
@@ -45,7 +46,7 @@ test('U1, U7: an inventory that the command line has filled is shown without ask
       store.hosts.put(sampleHost())
       store.containers.put(sampleContainer())
       store.luns.put(sampleLun())
-      store.deployments.put(sampleDeployment())
+      store.deployments.put(sampleDeployment(), sampleRecipe())
       store.close()
     },
   )

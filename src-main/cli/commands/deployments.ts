@@ -1,14 +1,22 @@
+import { Option } from 'commander'
 import type { Command } from 'commander'
+import type { OperationOf } from '#shared/contract/operations.ts'
 import type { Deployment } from '#shared/domain/compute.ts'
 import { addPlanOption, addYesOption, runOperation } from '../operation.ts'
 import type { OperationOptions } from '../operation.ts'
+import { present } from '../parse-options.ts'
 import { formatTable } from '../table.ts'
 import type { MakeAction } from '../tools.ts'
 
+interface RestoreOptions extends OperationOptions {
+  readonly host?: string
+  readonly start: OperationOf<'restore-deployments'>['start']
+}
+
 export function registerDeploymentCommands(program: Command, makeAction: MakeAction): void {
-  program
-    .command('deployments')
-    .description('VMs that were made from containers')
+  const group = program.command('deployments').description('VMs that were made from containers')
+
+  group
     .command('list')
     .description('the deployments')
     .addHelpText('after', '\nExample:\n  gantry deployments list --json')
@@ -17,6 +25,31 @@ export function registerDeploymentCommands(program: Command, makeAction: MakeAct
         const deployments = await client.call('inventory.listDeployments', {})
         return { value: deployments, text: deploymentsTable(deployments) }
       }),
+    )
+
+  addPlanOption(group.command('restore'))
+    .argument('[name...]', 'deployments; default: all of the host')
+    .description(
+      'after a restart of a host: attach, mount, register and start again what its deployments lack',
+    )
+    .option('--host <name>', 'the host')
+    .addOption(
+      new Option('--start <which>', 'which to start; "deployed": those started when they were deployed')
+        .choices(['deployed', 'all', 'none'])
+        .default('deployed'),
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  gantry deployments restore --host kvm1 --plan\n  gantry deployments restore web-1 web-2 --start all',
+    )
+    .action(
+      makeAction((tools, names: string[], { host, start, ...options }: RestoreOptions) =>
+        runOperation(
+          tools,
+          { kind: 'restore-deployments', deployments: names, start, ...present({ host }) },
+          options,
+        ),
+      ),
     )
 
   addYesOption(addPlanOption(program.command('decommission')))

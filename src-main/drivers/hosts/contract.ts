@@ -40,7 +40,7 @@ export interface PreparedUnit {
 }
 
 export interface AttachedLun {
-  /** Block device on the host: /dev/sdb, /dev/loop3. Empty when `partial`. */
+  /** Block device on the host: /dev/sdb, /dev/loop3; the LUN's address where there is no device. Empty when `partial`. */
   readonly device: string
   /** Something of it is there (a process, a session, a dead device) but not to be used: attach again or detach. */
   readonly partial?: boolean
@@ -86,6 +86,26 @@ export interface DefineVm {
   readonly disks: readonly { readonly index: number; readonly path: string; readonly format: ImageFormat }[]
 }
 
+/** A VM on a unit of the layout `disks`: what the guest sees of the LUN. */
+export interface DefineVmOnDisks extends Omit<DefineVm, 'disks'> {
+  /** The name that the hypervisor logs in with. */
+  readonly initiator: string
+  readonly disks: readonly {
+    readonly index: number
+    readonly offsetBytes: number
+    readonly sizeBytes: number
+  }[]
+}
+
+/**
+ * How a host runs VMs from units of the layout `disks`: the hypervisor itself opens the LUN, and a guest sees of it its
+ * own partition and no other byte (B6).
+ */
+export interface UnitDisks {
+  /** As UnitFiles.describeVm, with disks that are regions of the LUN. Sends nothing. */
+  describeVm(spec: DefineVmOnDisks): VmDefinition
+}
+
 /** When a guest is up: a text on its serial console, or its guest agent answers. */
 export type ReadySign = { readonly kind: 'serial'; readonly text: string } | { readonly kind: 'agent' }
 
@@ -119,6 +139,16 @@ export interface UnitFiles {
     name: string,
     sizeBytes: number,
     content: () => AsyncIterable<Uint8Array>,
+  ): Action<FileChecksum>
+  /**
+   * Hands the bytes of a file on the mounted unit to `accept`, in order and awaited (back-pressure); what it throws is
+   * thrown. Returns the checksum of what was handed on; stale when the file has not that size.
+   */
+  sendFile(
+    lun: LunAddress,
+    name: string,
+    sizeBytes: number,
+    accept: (chunk: Uint8Array) => Promise<void>,
   ): Action<FileChecksum>
   /** `sync -f`; a full volume shows here and nowhere else. */
   syncUnit(lun: LunAddress): Action
@@ -158,14 +188,19 @@ export interface HostDriver {
     disks: readonly { readonly name: string; readonly format: ImageFormat }[],
   ): VmConfiguration
 
-  /** Logs in and waits until the block device with the LUN's serial is there. Again: succeeds, same device. */
+  /**
+   * Logs in and waits until the block device with the LUN's serial is there, read-only where the array exports it so.
+   * Again: succeeds, same device.
+   */
   attachLun(lun: LunAddress): Action<AttachedLun>
   findAttached(lun: LunAddress, signal: AbortSignal): Promise<AttachedLun | undefined>
   /** Logs out and proves that the device is gone. Refuses (busy) while it is mounted. Not there: succeeds. */
   detachLun(lun: LunAddress): Action
 
-  /** Absent: the host has no files of LUNs. */
+  /** Units of the layout `files`. Absent: the host mounts no file systems. */
   readonly files?: UnitFiles
+  /** Units of the layout `disks`. Absent: its hypervisor does not open LUNs by itself. */
+  readonly disks?: UnitDisks
 
   /** Registers it. A VM of that name or UUID that is not this one: busy. Again: succeeds. */
   defineVm(vm: VmDefinition): Action

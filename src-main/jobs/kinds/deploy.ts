@@ -1,19 +1,20 @@
-import type { Deployment } from '#shared/domain/compute.ts'
+import type { Deployment, DeploymentRecipe } from '#shared/domain/compute.ts'
 import type { FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { ReadySign, VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
-import { attachMountedStep, copyObjectStep, hostTarget, mappedLunStep } from './lun-steps.ts'
+import { attachMountedStep, copyObjectStep, hostTarget, mappedLunStep, type CopyKind } from './lun-steps.ts'
 import type { InventoryRecords } from './records.ts'
+import { defineStep, startStep } from './vm-steps.ts'
 
 export interface DeployPlan {
   array: string
   host: string
   name: string
   container: ObjectRef & { unitId: string; sizeBytes: number }
-  /** Undefined when deployed directly (A12). */
-  copies?: { snapshot: ObjectRef; clone: ObjectRef }
+  /** Undefined when deployed directly (A12). Without a snapshot the clone is a full copy: its blocks cannot be shared. */
+  copies?: { snapshot?: ObjectRef; clone: ObjectRef }
   lun: LunAddress
   initiator: string
   osType: OsType
@@ -48,21 +49,13 @@ function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPl
   const backing = plan.copies?.clone ?? plan.container
   const source: ObjectRef = { volume: plan.container.volume, kind: 'container', name: plan.container.name }
   const steps: Step[] = []
-  if (plan.copies !== undefined)
-    steps.push(
-      copyObjectStep(
-        array,
-        { from: source, to: plan.copies.snapshot, mark: jobId },
-        'snapshot',
-        plan.container.sizeBytes,
-      ),
-      copyObjectStep(
-        array,
-        { from: plan.copies.snapshot, to: plan.copies.clone, mark: jobId },
-        'clone',
-        plan.container.sizeBytes,
-      ),
-    )
+  if (plan.copies !== undefined) {
+    const { snapshot, clone } = plan.copies
+    const copy = (from: ObjectRef, to: ObjectRef, kind: CopyKind): Step =>
+      copyObjectStep(array, { from, to, mark: jobId }, kind, plan.container.sizeBytes)
+    if (snapshot === undefined) steps.push(copy(source, clone, 'full-copy'))
+    else steps.push(copy(source, snapshot, 'snapshot'), copy(snapshot, clone, 'clone'))
+  }
   steps.push(
     mappedLunStep({
       array,
@@ -74,30 +67,9 @@ function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPl
       initiator: plan.initiator,
     }),
     attachMountedStep({ host, lun: plan.lun }, { fileSystem: plan.fileSystem }),
-    deviceStep({
-      id: 'define',
-      title: `Register VM ${plan.vm.name}`,
-      target: hostTarget(host),
-      weight: 0.2,
-      action: host.defineVm(plan.vm),
-      undo: host.undefineVm(plan.vm),
-      observe: async (signal) =>
-        (await host.findVm(plan.vm.uuid, signal)) === undefined ? 'absent' : 'present',
-    }),
+    defineStep(host, plan.vm),
   )
-  if (plan.start)
-    steps.push(
-      deviceStep({
-        id: 'start',
-        title: `Start VM ${plan.vm.name}`,
-        target: hostTarget(host),
-        weight: 0.5,
-        action: host.startVm(plan.vm.uuid),
-        undo: host.stopVm(plan.vm.uuid),
-        observe: async (signal) =>
-          (await host.findVm(plan.vm.uuid, signal))?.state === 'running' ? 'present' : 'absent',
-      }),
-    )
+  if (plan.start) steps.push(startStep(host, plan.vm))
   if (plan.start && plan.wait !== undefined)
     steps.push(
       deviceStep({
@@ -114,7 +86,7 @@ function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPl
     recordStep(
       'record',
       `Record deployment ${plan.name} in the inventory`,
-      () => records.putDeployment(deploymentOf(plan)),
+      () => records.putDeployment(deploymentOf(plan), recipeOf(plan)),
       () => records.deleteDeployment(plan.name),
     ),
   )
@@ -128,7 +100,7 @@ function deploymentOf(plan: DeployPlan): Deployment {
     host: plan.host,
     container: { array: plan.array, volume, name, unitId },
     backing: plan.copies?.clone ?? { volume, kind: 'container', name },
-    ...(plan.copies === undefined ? {} : { snapshot: plan.copies.snapshot }),
+    ...(plan.copies?.snapshot === undefined ? {} : { snapshot: plan.copies.snapshot }),
     lun: plan.lun,
     initiator: plan.initiator,
     vm: { name: plan.vm.name, uuid: plan.vm.uuid },
@@ -137,3 +109,9 @@ function deploymentOf(plan: DeployPlan): Deployment {
     deployedAt: plan.deployedAt,
   }
 }
+
+const recipeOf = ({ fileSystem, start, vm }: DeployPlan): DeploymentRecipe => ({
+  fileSystem,
+  started: start,
+  vm: { ...vm, macAddresses: [...vm.macAddresses] },
+})

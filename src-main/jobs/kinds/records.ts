@@ -1,4 +1,4 @@
-import type { Deployment, Template } from '#shared/domain/compute.ts'
+import type { Deployment, DeploymentRecipe, Template } from '#shared/domain/compute.ts'
 import type { Container, LunIdentity, ObjectRef, OsType } from '#shared/domain/storage.ts'
 
 /** A LUN that Gantry has made and to whom it is mapped: what is needed to make it again. */
@@ -19,7 +19,7 @@ export interface InventoryRecords {
   /** A LUN that is not in the inventory is left alone: it is not ours to restore. */
   addInitiator(array: string, lun: string, initiator: string): void
   removeInitiator(array: string, lun: string, initiator: string): void
-  putDeployment(deployment: Deployment): void
+  putDeployment(deployment: Deployment, recipe: DeploymentRecipe): void
   deleteDeployment(name: string): void
   putTemplate(host: string, template: Template): void
 }

@@ -1,4 +1,4 @@
-import type { Deployment, Vm } from '#shared/domain/compute.ts'
+import type { Deployment, DeploymentRecipe, Vm } from '#shared/domain/compute.ts'
 import type { Container, Volume } from '#shared/domain/storage.ts'
 import type { ArrayRecord } from '#main/store/arrays.ts'
 import type { HostRecord } from '#main/store/hosts.ts'
@@ -110,6 +110,20 @@ export function sampleDeployment(name = 'web-1', digit = '1'): Deployment {
     consoleLog: `/var/lib/gantry/${name}.log`,
     osType: 'linux',
     deployedAt: learntAt,
+  }
+}
+
+export function sampleRecipe(name = 'web-1', digit = '1'): DeploymentRecipe {
+  return {
+    fileSystem: 'ext4',
+    started: true,
+    vm: {
+      name,
+      uuid: uuid(digit),
+      configuration: { format: 'libvirt-xml', text: `<domain><name>${name}</name></domain>` },
+      macAddresses: ['52:54:00:00:00:01'],
+      consoleLog: `/var/lib/gantry/${name}.log`,
+    },
   }
 }
 

@@ -1,0 +1,47 @@
+import type { Deployment } from '#shared/domain/compute.ts'
+import type { FileSystemType } from '#shared/domain/storage.ts'
+import type { Devices } from '#main/drivers/devices.ts'
+import type { VmDefinition } from '#main/drivers/hosts/contract.ts'
+import type { JobKind, Step } from '../step.ts'
+import { attachMountedStep, mountStep } from './lun-steps.ts'
+import { defineStep, startStep } from './vm-steps.ts'
+
+/** What a deployment lacked when the host was asked: only that is brought back, and only that is undone. */
+export interface RestorePlan {
+  deployment: Deployment
+  fileSystem: FileSystemType
+  /** Its device and with it the file system, or the file system alone. */
+  attach: boolean
+  mount: boolean
+  /** Its registration, when that is lost. */
+  define?: VmDefinition
+  start: boolean
+}
+
+/** A deployment whose host was restarted comes up again on the LUN that it has. */
+export function restoreKind(devices: Devices): JobKind<RestorePlan> {
+  return {
+    name: 'restore',
+    afterRestart: 'resume',
+    onFailure: 'undo',
+    title: ({ deployment }) => `Bring ${deployment.name} up again on host ${deployment.host}`,
+    resources: ({ deployment }) => [
+      `deployment/${deployment.name}`,
+      `vm/${deployment.host}/${deployment.vm.name}`,
+    ],
+    steps: (plan) => restoreSteps(devices, plan),
+  }
+}
+
+function restoreSteps(devices: Devices, plan: RestorePlan): Step[] {
+  const { deployment } = plan
+  const { lun } = deployment
+  const host = devices.host(deployment.host)
+  const steps: Step[] = []
+  const options = { fileSystem: plan.fileSystem }
+  if (plan.attach) steps.push(attachMountedStep({ host, lun }, options))
+  else if (plan.mount) steps.push(mountStep(host, lun, options))
+  if (plan.define !== undefined) steps.push(defineStep(host, plan.define))
+  if (plan.start) steps.push(startStep(host, deployment.vm))
+  return steps
+}

@@ -1,0 +1,74 @@
+import type { OperationOf } from '#shared/contract/operations.ts'
+import type { Deployment } from '#shared/domain/compute.ts'
+import { AppError } from '#shared/errors/app-error.ts'
+import type { RestorePlan } from '#main/jobs/kinds/restore.ts'
+import type { ServiceContext } from '../context.ts'
+import { restoreLostLuns } from './lost-luns.ts'
+import type { PlannedWork } from './planned.ts'
+
+type Input = OperationOf<'restore-deployments'>
+
+/** One job for each deployment that lacks something on its host; those that lack nothing have none. */
+export async function planRestore(
+  context: ServiceContext,
+  input: Input,
+  signal: AbortSignal,
+): Promise<PlannedWork[]> {
+  const deployments = chosen(context, input)
+  const arrays = [...new Set(deployments.map(({ container }) => container.array))]
+  const lost = await Promise.all(
+    arrays.map(async (name) =>
+      restoreLostLuns(context, name, await context.devices.array(name).listLuns(signal)),
+    ),
+  )
+  const plans = await Promise.all(
+    deployments.map((deployment) => planOne(context, deployment, input.start, signal)),
+  )
+  const lacking = plans.filter(
+    ({ attach, mount, define, start }) => attach || mount || define !== undefined || start,
+  )
+  return [...lost.flat(), ...lacking.map((plan) => ({ kind: 'restore', plan, warnings: [], bytesToMove: 0 }))]
+}
+
+function chosen({ store }: ServiceContext, { host, deployments }: Input): Deployment[] {
+  if (deployments.length > 0) {
+    const named = [...new Set(deployments)].map((name) => store.deployments.get(name))
+    return host === undefined ? named : named.filter((deployment) => deployment.host === host)
+  }
+  if (host === undefined)
+    throw new AppError('bad-request', 'It is not clear which deployments are to be restored', {
+      advice: 'Name them, or their host (--host).',
+    })
+  store.hosts.get(host)
+  return store.deployments.listByHost(host)
+}
+
+async function planOne(
+  context: ServiceContext,
+  deployment: Deployment,
+  start: Input['start'],
+  signal: AbortSignal,
+): Promise<RestorePlan> {
+  const recipe = context.store.deployments.recipeOf(deployment.name)
+  if (recipe === undefined) throw withoutRecipe(deployment)
+  const host = context.devices.host(deployment.host)
+  const [attached, vm] = await Promise.all([
+    host.findAttached(deployment.lun, signal),
+    host.findVm(deployment.vm.uuid, signal),
+  ])
+  const wanted = start === 'all' || (start === 'deployed' && recipe.started)
+  return {
+    deployment,
+    fileSystem: recipe.fileSystem,
+    attach: attached === undefined || attached.partial === true,
+    mount: attached?.mountedAt === undefined,
+    ...(vm === undefined ? { define: recipe.vm } : {}),
+    start: wanted && vm?.state !== 'running' && vm?.state !== 'paused',
+  }
+}
+
+const withoutRecipe = ({ name, host }: Deployment): AppError =>
+  new AppError('not-supported', 'An older Gantry deployed it and kept nothing to restore it from', {
+    object: `deployment ${name} on host ${host}`,
+    advice: 'Decommission it and deploy it again, or leave it out.',
+  })
