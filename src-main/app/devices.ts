@@ -1,25 +1,58 @@
+import { join } from 'node:path'
 import type { HostConfig } from '#shared/domain/compute.ts'
 import type { ArrayConfig } from '#shared/domain/storage.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import { createLinuxStorageArray } from '#main/drivers/arrays/linux-storage/driver.ts'
+import { createEmbeddedArray } from '#main/drivers/arrays/embedded/driver.ts'
+import { choosePort } from '#main/drivers/arrays/embedded/portal.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
+import { createEmbeddedHost, type ThisComputer } from '#main/drivers/hosts/embedded/driver.ts'
 import { createLibvirtHost } from '#main/drivers/hosts/libvirt/driver.ts'
 import type { Candidates } from '#main/services/inventory.ts'
 import type { Store } from '#main/store/store.ts'
-import type { SshPool } from '#main/transports/ssh/contract.ts'
+import type { SecretProvider, SshPool } from '#main/transports/ssh/contract.ts'
+import { productVersion } from './version.ts'
 
-/** The drivers that there are, one line each. */
-const arrayDrivers = { 'linux-storage': createLinuxStorageArray }
-const hostDrivers = { libvirt: createLibvirtHost }
+/** What drivers are made from. */
+export interface DriverParts {
+  readonly store: Store
+  readonly ssh: SshPool
+  readonly secrets: SecretProvider
+  readonly computer: ThisComputer
+}
 
 /** Drivers of the configured devices, made once for each configuration. */
-export function createDevices(store: Store, ssh: SshPool): Devices & { candidates: Candidates } {
+export function createDevices({
+  store,
+  ssh,
+  secrets,
+  computer,
+}: DriverParts): Devices & { candidates: Candidates } {
   const candidates: Candidates = {
-    array: (config) =>
-      arrayDrivers[config.driver](config, ssh.session(`array ${config.name}`, config.connection)),
+    settleArray: async (config) => (config.driver === 'embedded' ? choosePort(config) : config),
+    array(config) {
+      switch (config.driver) {
+        case 'linux-storage':
+          return createLinuxStorageArray(config, ssh.session(`array ${config.name}`, config.connection))
+        case 'embedded':
+          return createEmbeddedArray(config, {
+            folder: join(computer.dataDir, 'arrays', config.name),
+            productVersion,
+            getPassword: (signal) => {
+              const label = `CHAP secret of array ${config.name}`
+              return secrets.getSecret(
+                { purpose: 'password', label, source: config.settings.login?.password },
+                signal,
+              )
+            },
+          })
+      }
+    },
     host: (config) =>
-      hostDrivers[config.driver](config, ssh.session(`host ${config.name}`, config.connection)),
+      config.driver === 'embedded'
+        ? createEmbeddedHost(config, computer)
+        : createLibvirtHost(config, ssh.session(`host ${config.name}`, config.connection)),
   }
   const arrays = new Map<string, ArrayDriver>()
   const hosts = new Map<string, HostDriver>()

@@ -25,7 +25,9 @@ import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
 import { createDevices } from './devices.ts'
+import { consoleInitiatorName } from './initiator-name.ts'
 import { lockOwner } from './lock-owner.ts'
+import { openLun } from './open-lun.ts'
 import { inventoryRecords } from './records.ts'
 import { createUnitDevices } from './unit-devices.ts'
 import { productVersion } from './version.ts'
@@ -51,9 +53,19 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
   const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
-  const devices = createDevices(store, ssh)
+  const initiatorName = consoleInitiatorName(dataDir)
+  const unitDevices = createUnitDevices(secrets, initiatorName)
+  const devices = createDevices({
+    store,
+    ssh,
+    secrets,
+    computer: {
+      dataDir,
+      initiatorName,
+      openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
+    },
+  })
   const records = inventoryRecords(store)
-  const unitDevices = createUnitDevices(secrets)
   const jobs = createJobs({
     journal: store.journal,
     kinds: [

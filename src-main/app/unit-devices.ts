@@ -1,4 +1,3 @@
-import { hostname } from 'node:os'
 import type { LunFactsInBand } from '#shared/contract/units.ts'
 import type { PortalLogin, UnitDevice } from '#shared/domain/unit-device.ts'
 import { AppError, toAppError } from '#shared/errors/app-error.ts'
@@ -12,11 +11,17 @@ import { mapLimited } from '#main/units/map-limited.ts'
 
 const targetsAtATime = 8
 
-/** Files and block devices of this computer, and LUNs over sessions of this console. */
-export function createUnitDevices(provider: SecretProvider): UnitDevices & { close(): Promise<void> } {
+/**
+ * Files and block devices of this computer, and LUNs over sessions of this console.
+ * @param ownName the console's own name as an initiator, where the login gives none
+ */
+export function createUnitDevices(
+  provider: SecretProvider,
+  ownName: string,
+): UnitDevices & { close(): Promise<void> } {
   const secrets = new Map<string, Promise<string | undefined>>()
   const initiators = new Map<string, IscsiInitiator>()
-  const initiatorOf = ({ initiatorName = ownInitiatorName() }: PortalLogin): IscsiInitiator => {
+  const initiatorOf = ({ initiatorName = ownName }: PortalLogin): IscsiInitiator => {
     const initiator = initiators.get(initiatorName) ?? createIscsiInitiator(initiatorName)
     initiators.set(initiatorName, initiator)
     return initiator
@@ -33,12 +38,15 @@ export function createUnitDevices(provider: SecretProvider): UnitDevices & { clo
     const asked =
       secrets.get(label) ?? provider.getSecret({ purpose: 'password', label, source: chap.secret }, signal)
     secrets.set(label, asked)
+    let secret: string | undefined
     try {
-      const secret = await asked
+      secret = await asked
       if (secret === undefined) throw noSecret(label, portal)
       return await use({ portal, credentials: { name: chap.user, secret } })
     } catch (error) {
-      if (secrets.get(label) === asked && (await isWrong(error, asked))) secrets.delete(label)
+      // not worth keeping: nobody gave one, or the target refused it
+      const isWrong = secret === undefined || toAppError(error).code === 'auth-failed'
+      if (isWrong && secrets.get(label) === asked) secrets.delete(label)
       throw error
     }
   }
@@ -90,20 +98,7 @@ const noSecret = (label: string, portal: string): AppError =>
     advice: 'Run it on a terminal, or name a variable that holds the secret: --chap-secret-env.',
   })
 
-/** Not worth keeping: the target refused it, or nobody gave one. */
-const isWrong = async (error: unknown, asked: Promise<string | undefined>): Promise<boolean> =>
-  toAppError(error).code === 'auth-failed' || (await asked.catch(() => undefined)) === undefined
-
 function factsInBand({ inquiry, serial, names }: LunFacts): LunFactsInBand {
   const { vendor, product, revision } = inquiry
   return { vendor, product, revision, scsiIds: lunIdentities(names), ...(serial === '' ? {} : { serial }) }
 }
-
-/** Stable for this computer, so that an array can admit it (RFC 7143, section 4.2.7.4). */
-const ownInitiatorName = (): string =>
-  `iqn.2026-11.gantry.console:${
-    hostname()
-      .toLowerCase()
-      .replaceAll(/[^a-z0-9.-]/g, '-')
-      .slice(0, 100) || 'console'
-  }`

@@ -9,7 +9,7 @@ import { secretVariable } from './secret-variable.ts'
 type SshConnectionInput = z.input<typeof sshConnectionSchema>
 
 export interface SshOptions {
-  readonly ssh: string
+  readonly ssh?: string
   readonly identity?: string[]
   readonly agent: boolean
   readonly jump?: string[]
@@ -24,10 +24,7 @@ export interface SshOptions {
 /** The options of every command that records how a device is reached. */
 export const addSshOptions = (command: Command): Command =>
   command
-    .requiredOption(
-      '--ssh <address>',
-      'how it is reached: [user@]host[:port], or an alias of the SSH configuration',
-    )
+    .option('--ssh <address>', 'how it is reached: [user@]host[:port], or an alias of the SSH configuration')
     .option('--identity <file>', 'private key file; may be given several times', repeatedFile)
     .option('--no-agent', 'do not use the SSH agent')
     .option(
@@ -64,13 +61,20 @@ export function parseAddress(text: string): { user?: string; host: string; port?
   return { host, ...present({ user, port: port === undefined ? undefined : Number(port) }) }
 }
 
+function requireSsh({ ssh }: SshOptions): string {
+  if (ssh !== undefined) return ssh
+  throw new AppError('bad-request', 'It is not said how the device is reached', {
+    advice: 'Give --ssh [user@]host[:port].',
+  })
+}
+
 /** The connection that goes into the inventory; never a secret, at most the name of a variable. */
 export function readConnection(options: SshOptions, env: NodeJS.ProcessEnv): SshConnectionInput {
   const { sshConfig } = options
   const fromVariable = (variable: string | undefined): SshConnectionInput['password'] =>
     variable === undefined ? undefined : secretVariable(variable, '--password-env or --passphrase-env', env)
   return {
-    ...parseAddress(options.ssh),
+    ...parseAddress(requireSsh(options)),
     ...present({
       identityFiles: options.identity,
       agent: options.agent ? undefined : false,

@@ -10,6 +10,8 @@ const askTimeoutMs = 60_000
 
 /** Drivers for devices that are not in the inventory yet. */
 export interface Candidates {
+  /** Chooses what is chosen once and kept, such as a free port. */
+  settleArray(config: ArrayConfig): Promise<ArrayConfig>
   array(config: ArrayConfig): ArrayDriver
   host(config: HostConfig): HostDriver
 }
@@ -45,16 +47,30 @@ export function createInventory(context: ServiceContext, candidates: Candidates)
   return {
     'inventory.addArray': async (config) => {
       if (store.arrays.find(config.name) !== undefined) throw alreadyThere('array', config.name)
-      return learnArray(candidates.array(config))
+      return learnArray(candidates.array(await candidates.settleArray(config)))
     },
     'inventory.removeArray': async ({ name }) => {
       store.arrays.get(name)
+      // first what serves it, while its configuration is still there; an array with LUNs is refused below
+      if (store.luns.list(name).length === 0)
+        await devices.array(name).stop?.({ force: false }).run({ signal: signal() })
       store.transaction(() => {
         // what the array holds is on the array; its LUNs and deployments are not forgotten
         for (const container of store.containers.list({ array: name })) store.containers.delete(container)
         store.arrays.delete(name)
       })
       context.inventoryChanged()
+      return {}
+    },
+    'inventory.stopArray': async ({ name, force }) => {
+      const { stop } = devices.array(name)
+      if (stop === undefined)
+        throw new AppError('not-supported', 'What serves this array is not the console’s to stop', {
+          object: `array ${name}`,
+          advice:
+            'Only an embedded array is served by a process of Gantry; stop the service on the array itself.',
+        })
+      await stop({ force }).run({ signal: signal() })
       return {}
     },
     'inventory.probeArray': async ({ name }) => learnArray(devices.array(name)),

@@ -1,4 +1,5 @@
 import { readFileSync, readdirSync } from 'node:fs'
+import { linuxStorageConfigSchema } from '#shared/domain/storage.ts'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import {
@@ -243,12 +244,13 @@ describe('secrets', () => {
     const store = makeStore(dir)
     const secret = 'canary-hunter2'
     const array = sampleArray()
+    const config = linuxStorageConfigSchema.parse(array.config)
     const host = sampleHost()
     store.arrays.put({
       ...array,
       config: {
-        ...array.config,
-        connection: Object.assign(structuredClone(array.config.connection), {
+        ...config,
+        connection: Object.assign(structuredClone(config.connection), {
           secret,
           password: { from: 'env' as const, variable: 'ARRAY_PASSWORD', value: secret },
         }),

@@ -83,6 +83,8 @@ export const inventoryCalls = {
 
   'inventory.addArray': call(arrayConfigSchema, arrayProbeSchema),
   'inventory.removeArray': call(named, done),
+  /** Ends what serves the LUNs of an array of this computer; it begins again when it is needed. */
+  'inventory.stopArray': call(named.extend({ force: z.boolean().default(false) }), done),
   'inventory.probeArray': call(named, arrayProbeSchema),
   'inventory.listArrays': call(none, z.array(arrayEntrySchema)),
   'inventory.addHost': call(hostConfigSchema, hostProbeSchema),

@@ -9,6 +9,7 @@ export const callNames = [
   'connections.trustHostKey',
   'inventory.addArray',
   'inventory.removeArray',
+  'inventory.stopArray',
   'inventory.probeArray',
   'inventory.listArrays',
   'inventory.addHost',

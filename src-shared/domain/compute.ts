@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { sshConnectionSchema } from './connection.ts'
-import { instantSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
+import { initiatorNameSchema, instantSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
 import { fileSystemTypeSchema, lunAddressSchema, objectRefSchema, osTypeSchema } from './storage.ts'
 
 /** For VMs that bring no configuration: `auto` (default) is KVM where it works. */
@@ -24,16 +24,32 @@ export const libvirtHostConfigSchema = z.object({
 })
 export type LibvirtHostConfig = z.infer<typeof libvirtHostConfigSchema>
 
+/** This computer with its own QEMU. */
+export const embeddedHostConfigSchema = z.object({
+  name: nameSchema,
+  driver: z.literal('embedded'),
+  settings: z.object({
+    /** Initiator name; default: the console's own. */
+    initiatorName: initiatorNameSchema.optional(),
+    accelerator: acceleratorSchema.optional(),
+  }),
+})
+export type EmbeddedHostConfig = z.infer<typeof embeddedHostConfigSchema>
+
 /** A configured hypervisor host. */
-export const hostConfigSchema = z.discriminatedUnion('driver', [libvirtHostConfigSchema])
+export const hostConfigSchema = z.discriminatedUnion('driver', [
+  libvirtHostConfigSchema,
+  embeddedHostConfigSchema,
+])
 export type HostConfig = z.infer<typeof hostConfigSchema>
 
 /** Where the host is, for people. */
-export const placeOfHost = (config: HostConfig): string => config.connection.host
+export const placeOfHost = (config: HostConfig): string =>
+  config.driver === 'embedded' ? 'this computer' : config.connection.host
 
 /** Portal of an array as the host reaches it; undefined: the array's own. */
 export const portalOnHost = (config: HostConfig, array: string): string | undefined =>
-  config.settings.portals[array]
+  config.driver === 'embedded' ? undefined : config.settings.portals[array]
 
 /**
  * `open-iscsi`: the kernel's initiator; `user-space`: qemu-nbd + nbdfuse + loop where the kernel has none;

@@ -33,4 +33,15 @@ export const remotePathSchema = z
     'use a path without "." and ".."',
   )
 
+/** An absolute path of this computer, POSIX or Windows, without "." and ".." parts, NUL or line breaks. */
+export const localPathSchema = z
+  .string()
+  .max(4096)
+  // eslint-disable-next-line no-control-regex
+  .regex(/^(\/|[A-Za-z]:[\\/]|\\\\)[^\u0000\n\r]*$/, 'use an absolute path')
+  .refine(
+    (path) => !path.split(/[\\/]/).some((part) => part === '.' || part === '..'),
+    'use a path without "." and ".."',
+  )
+
 export const instantSchema = z.iso.datetime()

@@ -1,6 +1,6 @@
 import { z } from 'zod'
-import { sshConnectionSchema } from './connection.ts'
-import { instantSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
+import { secretSourceSchema, sshConnectionSchema } from './connection.ts'
+import { instantSchema, localPathSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
 
 /** osType decides alignment, partition types and where a container may be deployed (A3, A13). */
 export const osTypes = ['linux', 'windows', 'vmware'] as const
@@ -26,32 +26,75 @@ export const arrayIdentitySchema = z.object({
   serial: z.string(),
 })
 
-/** A configured array. `volumes` are the directories named by the user; name -> path. */
-export const arrayConfigSchema = z.object({
+/** Portal that hosts log in to, host:port. */
+const portalSchema = z.string().regex(/^[A-Za-z0-9_.:[\]-]+:\d{1,5}$/, 'use host:port')
+
+const targetSettings = {
+  /** Prefix of the target names that Gantry makes. */
+  iqnPrefix: z
+    .string()
+    .regex(/^iqn\.\d{4}-\d{2}\.[a-z0-9.-]+$/)
+    .default('iqn.2026-11.gantry.array'),
+  /** The most LUNs a volume may have (A17). */
+  lunLimitPerVolume: z.int().min(1).max(4096).default(256),
+}
+
+/** A Linux server with tgt. `volumes` are the directories named by the user; name -> path. */
+export const linuxStorageConfigSchema = z.object({
   name: nameSchema,
   driver: z.literal('linux-storage'),
   connection: sshConnectionSchema,
   settings: z.object({
     volumes: z.record(nameSchema, remotePathSchema),
-    /** Portal that hosts log in to, host:port. */
-    portal: z.string().regex(/^[A-Za-z0-9_.:[\]-]+:\d{1,5}$/, 'use host:port'),
+    portal: portalSchema,
     /** Control port of tgtd, `tgtadm -C`; default 0. */
     tgtControlPort: z.int().min(0).max(32767).default(0),
-    /** Prefix of the target names that Gantry makes. */
-    iqnPrefix: z
-      .string()
-      .regex(/^iqn\.\d{4}-\d{2}\.[a-z0-9.-]+$/)
-      .default('iqn.2026-11.gantry.array'),
-    /** The most LUNs a volume may have (A17). */
-    lunLimitPerVolume: z.int().min(1).max(4096).default(256),
+    ...targetSettings,
   }),
 })
+export type LinuxStorageConfig = z.infer<typeof linuxStorageConfigSchema>
+
+/** This computer as an array. `volumes` are folders of it; name -> path. */
+export const embeddedConfigSchema = z.object({
+  name: nameSchema,
+  driver: z.literal('embedded'),
+  settings: z
+    .object({
+      volumes: z.record(nameSchema, localPathSchema),
+      /** Where the LUNs are served. Port 0: a free one is chosen when the array is added, and kept. */
+      portal: portalSchema.default('127.0.0.1:0'),
+      /** What initiators must know where the portal can be reached from other computers (CHAP). */
+      login: z.object({ user: z.string().min(1).max(128), password: secretSourceSchema }).optional(),
+      /** The user's word that other computers may reach the portal. */
+      openToNetwork: z.boolean().default(false),
+      ...targetSettings,
+    })
+    .refine(
+      ({ portal, login, openToNetwork }) => isLoopback(portal) || (openToNetwork && login !== undefined),
+      'a portal that other computers can reach needs the word for it and a login',
+    ),
+})
+export type EmbeddedConfig = z.infer<typeof embeddedConfigSchema>
+
+/** A configured array. */
+export const arrayConfigSchema = z.discriminatedUnion('driver', [
+  linuxStorageConfigSchema,
+  embeddedConfigSchema,
+])
 export type ArrayConfig = z.infer<typeof arrayConfigSchema>
+
+/** Whether a portal, host:port, can be reached from this computer alone. */
+export const isLoopback = (portal: string): boolean =>
+  /^(127(\.\d{1,3}){3}|\[::1\]|localhost):\d+$/.test(portal)
+
+/** For people: where an array is. */
+export const placeOfArray = (config: ArrayConfig): string =>
+  config.driver === 'embedded' ? 'this computer, no storage hardware' : config.connection.host
 
 export const volumeSchema = z.object({
   array: nameSchema,
   name: nameSchema,
-  path: remotePathSchema,
+  path: z.union([remotePathSchema, localPathSchema]),
   fileSystem: z.string(),
   canReflink: z.boolean(),
   sizeBytes: z.number(),

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Action } from '#main/drivers/action.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
-import { objectPath, volumePath } from '#main/drivers/arrays/linux-storage/layout.ts'
+import { objectPath, volumePath } from '#main/drivers/arrays/layout.ts'
 import { sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import type { ArrayBench } from './array-bench.ts'
@@ -48,11 +48,11 @@ const specimens: readonly {
   },
   {
     fault: 'deleteLun ignores sessions and serials',
-    spoil: ({ config }, lab) => ({
+    spoil: (_driver, lab) => ({
       deleteLun: ({ target }) =>
         scriptAction(
           lab,
-          sh`t='tgtadm -C '${config.settings.tgtControlPort}' --lld iscsi'
+          sh`t='tgtadm -C '${lab.config.settings.tgtControlPort}' --lld iscsi'
 tid=$($t --op show --mode target | awk -v name=${target} '/^Target / && $3 == name { print $2 + 0 }')
 [ -z "$tid" ] || $t --op delete --force --mode target --tid $tid`,
         ),

@@ -1,6 +1,6 @@
-import type { ArrayConfig, ObjectRef } from '#shared/domain/storage.ts'
+import type { LinuxStorageConfig, ObjectRef } from '#shared/domain/storage.ts'
 import { createLinuxStorageArray } from '#main/drivers/arrays/linux-storage/driver.ts'
-import { objectPath, volumePath } from '#main/drivers/arrays/linux-storage/layout.ts'
+import { objectPath, volumePath } from '#main/drivers/arrays/layout.ts'
 import { sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
@@ -12,7 +12,7 @@ import type { LabFileSystem, TargetLab } from './target-lab.ts'
 
 /** What a bench needs of the array that it stands on. */
 export interface ArrayUnderTest {
-  readonly config: ArrayConfig
+  readonly config: LinuxStorageConfig
   /** The ways to it of two consoles, and of the test itself, which acts behind their backs. */
   readonly shells: readonly [Shell, Shell]
   readonly shell: Shell

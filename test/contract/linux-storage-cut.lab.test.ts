@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { MiB } from '#shared/units/bytes.ts'
 import type { Action } from '#main/drivers/action.ts'
-import { volumePath } from '#main/drivers/arrays/linux-storage/layout.ts'
+import { volumePath } from '#main/drivers/arrays/layout.ts'
 import { createLinuxStorageArray } from '#main/drivers/arrays/linux-storage/driver.ts'
+import { linuxStorageConfigSchema } from '#shared/domain/storage.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import { lines, sh } from '#main/transports/shell/script.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
@@ -46,7 +47,7 @@ function cutAt(count: number, driver: ArrayDriver, shell: Shell): ArrayDriver {
   const file = join(folder, 'left')
   writeFileSync(file, `${count}\n`)
   const prefix = sh`export REAL_PATH="$PATH" CUT_FILE=${file} PATH=${join(folder, 'bin')}:"$PATH"`
-  return createLinuxStorageArray(driver.config, {
+  return createLinuxStorageArray(linuxStorageConfigSchema.parse(driver.config), {
     name: shell.name,
     run: (script, options) => shell.run(lines(prefix, script), options),
   })

@@ -7,7 +7,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { ArrayConfig } from '#shared/domain/storage.ts'
+import type { LinuxStorageConfig } from '#shared/domain/storage.ts'
 import { MiB } from '#shared/units/bytes.ts'
 import { raw, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
@@ -17,7 +17,7 @@ import { createLocalShell } from './local-shell.ts'
 
 /** A real array of its own on this computer: two volumes on loop devices and a tgtd. Needs root. */
 export interface TargetLab {
-  readonly config: ArrayConfig
+  readonly config: LinuxStorageConfig
   readonly shell: Shell
   /** Kills tgtd, which forgets its LUNs, and starts it again. */
   readonly restartTarget: () => Promise<void>
@@ -103,7 +103,7 @@ export async function startTargetLab(fileSystem: LabFileSystem = 'xfs'): Promise
     await close()
     throw error
   }
-  const config: ArrayConfig = {
+  const config: LinuxStorageConfig = {
     name: 'lab-array',
     driver: 'linux-storage',
     connection: { host: 'localhost' },

@@ -3,8 +3,8 @@ import { join } from 'node:path'
 import { libvirtHostConfigSchema } from '#shared/domain/compute.ts'
 import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { SshConnection } from '#shared/domain/connection.ts'
-import { arrayConfigSchema } from '#shared/domain/storage.ts'
-import type { ArrayConfig } from '#shared/domain/storage.ts'
+import { linuxStorageConfigSchema } from '#shared/domain/storage.ts'
+import type { LinuxStorageConfig } from '#shared/domain/storage.ts'
 import { LabArray, tgtControlPort } from './array.ts'
 import type { ArrayOptions } from './array.ts'
 import { exec } from './exec.ts'
@@ -64,9 +64,9 @@ export class Lab {
     }
   }
 
-  arrayConfig(settings: Partial<ArrayConfig['settings']> = {}): ArrayConfig {
+  arrayConfig(settings: Partial<LinuxStorageConfig['settings']> = {}): LinuxStorageConfig {
     const { volumes, portal, tgtControlPort: control } = this.state.array
-    return arrayConfigSchema.parse({
+    return linuxStorageConfigSchema.parse({
       name: 'lab-array',
       driver: 'linux-storage',
       connection: this.connection('array'),

@@ -115,6 +115,7 @@ export function createFakeCore(options: FakeCoreOptions = {}): FakeCore {
     },
     'inventory.addArray': () => Promise.resolve({ identity: identityOf(sampleArrays), checks: probeChecks }),
     'inventory.removeArray': done,
+    'inventory.stopArray': done,
     'inventory.probeArray': () =>
       Promise.resolve({ identity: identityOf(sampleArrays), checks: probeChecks }),
     'inventory.listArrays': () => Promise.resolve(filled ? sampleArrays : []),

@@ -1,11 +1,17 @@
+import { resolve } from 'node:path'
+import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { InputOf, OutputOf } from '#shared/contract/index.ts'
+import type { SecretSource } from '#shared/domain/connection.ts'
+import { placeOfArray } from '#shared/domain/storage.ts'
 import type { Volume } from '#shared/domain/storage.ts'
+import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import { describeChecks } from '../describe-checks.ts'
 import { ensureHostKeys } from '../host-keys.ts'
 import { keyValue, present, wholeNumberOption } from '../parse-options.ts'
 import { pickNamed } from '../pick-named.ts'
+import { secretVariable } from '../secret-variable.ts'
 import { addSshOptions, readConnection } from '../ssh-options.ts'
 import type { SshOptions } from '../ssh-options.ts'
 import { formatTable } from '../table.ts'
@@ -15,11 +21,15 @@ type ArrayEntry = OutputOf<'inventory.listArrays'>[number]
 type Probe = OutputOf<'inventory.probeArray'>
 
 interface AddOptions extends SshOptions {
+  readonly driver: 'linux-storage' | 'embedded'
   readonly volume?: Record<string, string>
-  readonly portal: string
+  readonly portal?: string
   readonly tgtControlPort?: number
   readonly iqnPrefix?: string
   readonly lunLimit?: number
+  readonly chapUser?: string
+  readonly chapSecretEnv?: string
+  readonly openToNetwork?: boolean
 }
 
 export function registerArrayCommands(program: Command, makeAction: MakeAction): void {
@@ -27,12 +37,20 @@ export function registerArrayCommands(program: Command, makeAction: MakeAction):
 
   addSshOptions(array.command('add').argument('<name>'))
     .description('record an array and look at what it can do; changes nothing on it')
-    .requiredOption('--portal <address>', 'where hosts log in, HOST:PORT')
+    .addOption(
+      new Option('--driver <driver>', 'what it is; embedded: this computer itself, no storage hardware')
+        .choices(['linux-storage', 'embedded'])
+        .default('linux-storage'),
+    )
+    .option('--portal <address>', 'where hosts log in, HOST:PORT (embedded: default 127.0.0.1, a free port)')
     .option(
       '--volume <name=path>',
       'a directory that containers may lie in; may be given several times',
       keyValue,
     )
+    .option('--open-to-network', 'embedded: other computers may reach the portal; needs --chap-user')
+    .option('--chap-user <name>', 'embedded: what initiators must log in with')
+    .option('--chap-secret-env <variable>', 'embedded: read the CHAP secret from this variable when needed')
     .option('--tgt-control-port <number>', 'control port of tgtd (default: 0)', wholeNumberOption)
     .option('--iqn-prefix <name>', 'beginning of the target names that Gantry makes')
     .option('--lun-limit <number>', 'the most LUNs of a volume (default: 256)', wholeNumberOption)
@@ -43,7 +61,8 @@ Examples:
   gantry array add san1 --ssh root@san1.lab --volume vol1=/srv/vol1 --portal 192.0.2.10:3260
   gantry array add san1 --ssh admin@san1.lab:2222 --sudo --jump gate.lab --identity ~/.ssh/lab \\
     --volume vol1=/srv/vol1 --volume vol2=/srv/vol2 --portal 192.0.2.10:3260 \\
-    --accept-host-key SHA256:...`,
+    --accept-host-key SHA256:...
+  gantry array add lab --driver embedded --volume vol1=./folder`,
     )
     .action(makeAction(addArray))
 
@@ -83,6 +102,19 @@ Examples:
     )
 
   array
+    .command('stop')
+    .argument('<name>')
+    .option('--force', 'also while initiators are logged in: they lose their disks')
+    .description('end the process that serves the LUNs of an embedded array; they come back when it is used')
+    .addHelpText('after', '\nExample:\n  gantry array stop lab')
+    .action(
+      makeAction(async ({ client }, name: string, { force = false }: { force?: boolean }) => {
+        await client.call('inventory.stopArray', { name, force })
+        return { value: { stopped: name }, text: `Array ${name} serves no LUNs now; they are kept.` }
+      }),
+    )
+
+  array
     .command('remove')
     .argument('<name>')
     .description('forget an array; changes nothing on it')
@@ -112,26 +144,80 @@ Examples:
 }
 
 async function addArray(tools: Tools, name: string, options: AddOptions): Promise<Outcome> {
-  const connection = readConnection(options, tools.io.env)
-  const config: InputOf<'inventory.addArray'> = {
-    name,
-    driver: 'linux-storage',
-    connection,
-    settings: {
-      volumes: options.volume ?? {},
-      portal: options.portal,
-      ...present({
-        tgtControlPort: options.tgtControlPort,
-        iqnPrefix: options.iqnPrefix,
-        lunLimitPerVolume: options.lunLimit,
-      }),
-    },
-  }
+  const config =
+    options.driver === 'embedded' ? embedded(tools, name, options) : linuxStorage(tools, name, options)
   // before the device hears of us
   tools.client.check('inventory.addArray', config)
-  await ensureHostKeys(tools, connection, options.acceptHostKey ?? [])
+  if (config.driver === 'linux-storage')
+    await ensureHostKeys(tools, config.connection, options.acceptHostKey ?? [])
   const probe = await tools.client.call('inventory.addArray', config)
-  return { value: probe, text: describeProbe(name, probe) }
+  const note = config.driver === 'embedded' ? `\n${thisComputer}` : ''
+  return { value: probe, text: `${describeProbe(name, probe)}${note}` }
+}
+
+const thisComputer =
+  'This array is this computer: its volumes are folders, and its LUNs are served by a process of Gantry that goes on ' +
+  'when the console ends, not by storage hardware.'
+
+type NewArray = InputOf<'inventory.addArray'>
+type NewArrayOf<Driver extends NewArray['driver']> = Extract<NewArray, { driver: Driver }>
+
+function linuxStorage(tools: Tools, name: string, options: AddOptions): NewArrayOf<'linux-storage'> {
+  const { portal } = options
+  if (portal === undefined) throw missing('--portal', options)
+  refuseOptions(options, ['openToNetwork', 'chapUser', 'chapSecretEnv'])
+  return {
+    name,
+    driver: 'linux-storage',
+    connection: readConnection(options, tools.io.env),
+    settings: {
+      volumes: options.volume ?? {},
+      portal,
+      ...present({ tgtControlPort: options.tgtControlPort }),
+      ...targetSettings(options),
+    },
+  }
+}
+
+function embedded(tools: Tools, name: string, options: AddOptions): NewArrayOf<'embedded'> {
+  refuseOptions(options, ['ssh', 'tgtControlPort'])
+  const { chapUser, chapSecretEnv } = options
+  return {
+    name,
+    driver: 'embedded',
+    settings: {
+      volumes: Object.fromEntries(
+        Object.entries(options.volume ?? {}).map(([volume, path]) => [volume, resolve(path)]),
+      ),
+      ...present({
+        portal: options.portal,
+        openToNetwork: options.openToNetwork,
+        login:
+          chapUser === undefined ? undefined : { user: chapUser, password: secretFrom(chapSecretEnv, tools) },
+      }),
+      ...targetSettings(options),
+    },
+  }
+}
+
+const secretFrom = (variable: string | undefined, { io }: Tools): SecretSource =>
+  variable === undefined ? { from: 'prompt' } : secretVariable(variable, '--chap-secret-env', io.env)
+
+const targetSettings = ({ iqnPrefix, lunLimit }: AddOptions) =>
+  present({ iqnPrefix, lunLimitPerVolume: lunLimit })
+
+const missing = (option: string, { driver }: AddOptions): AppError =>
+  new AppError('bad-request', `An array with the driver ${driver} needs ${option}`, {
+    advice: '"gantry array add --help" shows examples.',
+  })
+
+function refuseOptions(options: AddOptions, names: readonly (keyof AddOptions)[]): void {
+  for (const name of names)
+    if (options[name] !== undefined)
+      throw new AppError(
+        'bad-request',
+        `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} means nothing with the driver ${options.driver}`,
+      )
 }
 
 const describeProbe = (name: string, { identity, checks }: Probe): string =>
@@ -145,7 +231,7 @@ const arraysTable = (arrays: readonly ArrayEntry[]): string =>
     ? 'No arrays yet; "gantry array add --help" shows how to add one.'
     : formatTable(arrays, [
         { title: 'ARRAY', value: ({ config }) => config.name },
-        { title: 'ADDRESS', value: ({ config }) => config.connection.host },
+        { title: 'PLACE', value: ({ config }) => placeOfArray(config) },
         {
           title: 'PRODUCT',
           value: ({ identity }) => (identity ? `${identity.product} ${identity.version}` : '-'),
@@ -161,7 +247,7 @@ const arraysTable = (arrays: readonly ArrayEntry[]): string =>
 const describeArray = ({ config, identity, volumes, learntAt }: ArrayEntry): string =>
   [
     `Array     ${config.name}`,
-    `Address   ${config.connection.host}`,
+    `Place     ${placeOfArray(config)}`,
     `Portal    ${config.settings.portal}`,
     `Product   ${identity === undefined ? 'not known' : `${identity.vendor} ${identity.product} ${identity.version}`}`,
     `As of     ${learntAt ?? 'never asked'}`,

@@ -2,6 +2,7 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { InputOf, OutputOf } from '#shared/contract/index.ts'
 import { placeOfHost, type Vm } from '#shared/domain/compute.ts'
+import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import { describeChecks } from '../describe-checks.ts'
 import { ensureHostKeys } from '../host-keys.ts'
@@ -13,13 +14,15 @@ import type { MakeAction, Outcome, Tools } from '../tools.ts'
 
 type HostEntry = OutputOf<'inventory.listHosts'>[number]
 type Probe = OutputOf<'inventory.probeHost'>
+type HostConfigInput = InputOf<'inventory.addHost'>
 
 interface AddOptions extends SshOptions {
+  readonly driver: HostConfigInput['driver']
   readonly uri?: string
   readonly stateDir?: string
   readonly portal?: Record<string, string>
   readonly initiatorName?: string
-  readonly accelerator?: NonNullable<InputOf<'inventory.addHost'>['settings']['accelerator']>
+  readonly accelerator?: NonNullable<HostConfigInput['settings']['accelerator']>
 }
 
 export function registerHostCommands(program: Command, makeAction: MakeAction): void {
@@ -27,6 +30,11 @@ export function registerHostCommands(program: Command, makeAction: MakeAction): 
 
   addSshOptions(host.command('add').argument('<name>'))
     .description('record a host and look at what it can do; changes nothing on it')
+    .addOption(
+      new Option('--driver <name>', 'libvirt: a server over SSH; embedded: this computer with its own QEMU')
+        .choices(['libvirt', 'embedded'])
+        .default('libvirt'),
+    )
     .option('--uri <uri>', 'libvirt connection on the host (default: qemu:///system)')
     .option('--state-dir <path>', 'directory of Gantry on the host (default: /var/lib/gantry)')
     .option(
@@ -46,7 +54,8 @@ export function registerHostCommands(program: Command, makeAction: MakeAction): 
       `
 Examples:
   gantry host add kvm1 --ssh root@kvm1.lab
-  gantry host add kvm1 --ssh admin@kvm1.lab --sudo --portal san1=10.0.0.5:3260`,
+  gantry host add kvm1 --ssh admin@kvm1.lab --sudo --portal san1=10.0.0.5:3260
+  gantry host add here --driver embedded`,
     )
     .action(makeAction(addHost))
 
@@ -100,30 +109,44 @@ Examples:
 }
 
 async function addHost(tools: Tools, name: string, options: AddOptions): Promise<Outcome> {
-  const connection = readConnection(options, tools.io.env)
-  const config: InputOf<'inventory.addHost'> = {
-    name,
-    driver: 'libvirt',
-    connection,
-    settings: present({
-      uri: options.uri,
-      stateDir: options.stateDir,
-      portals: options.portal,
-      initiatorName: options.initiatorName,
-      accelerator: options.accelerator,
-    }),
-  }
+  const config = readHost(name, options, tools.io.env)
   // before the device hears of us
   tools.client.check('inventory.addHost', config)
-  await ensureHostKeys(tools, connection, options.acceptHostKey ?? [])
+  if (config.driver !== 'embedded')
+    await ensureHostKeys(tools, config.connection, options.acceptHostKey ?? [])
   const probe = await tools.client.call('inventory.addHost', config)
   return { value: probe, text: describeProbe(name, probe) }
+}
+
+function readHost(name: string, options: AddOptions, env: NodeJS.ProcessEnv): HostConfigInput {
+  const { driver, uri, stateDir, portal: portals, initiatorName, accelerator } = options
+  const settings = present({ initiatorName, accelerator })
+  if (driver !== 'embedded')
+    return {
+      name,
+      driver,
+      connection: readConnection(options, env),
+      settings: { ...settings, ...present({ uri, stateDir, portals }) },
+    }
+  const foreign = Object.entries({
+    '--ssh': options.ssh,
+    '--uri': uri,
+    '--state-dir': stateDir,
+    '--portal': portals,
+  })
+    .filter(([, value]) => value !== undefined)
+    .map(([option]) => option)
+  if (foreign.length > 0)
+    throw new AppError('bad-request', `${foreign.join(', ')} says nothing about this computer`, {
+      advice: 'Leave it out, or leave out --driver embedded for a server with libvirt.',
+    })
+  return { name, driver, settings }
 }
 
 const describeProbe = (name: string, probe: Probe): string =>
   [
     `${name}: ${probe.hostName}, ${probe.hypervisor}, OS type ${probe.osType}`,
-    `  initiator ${probe.initiatorName}, attaches by ${probe.attachMethod}, file systems ${probe.fileSystems.join(', ')}`,
+    `  initiator ${probe.initiatorName}, attaches by ${probe.attachMethod}, ${probe.fileSystems.length === 0 ? 'mounts no file systems' : `file systems ${probe.fileSystems.join(', ')}`}`,
     ...describeChecks(probe.checks),
   ].join('\n')
 

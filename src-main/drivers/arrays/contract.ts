@@ -84,10 +84,18 @@ export interface ArrayDriver {
   /** SHA-256 (hex) of the whole object, computed on the array. */
   hashObject(ref: ObjectRef): Action<string>
 
-  /** A read-only copy of a container that shares its blocks. Absent: the array cannot. */
+  /** A read-only copy of a container that shares its blocks; not-supported where the volume cannot. Absent: the array cannot. */
   readonly snapshotObject?: (spec: CopyObject) => Action
-  /** A writable copy that shares its blocks. Absent: the array cannot. */
+  /** A writable copy that shares its blocks; not-supported where the volume cannot. Absent: the array cannot. */
   readonly cloneObject?: (spec: CopyObject) => Action
+
+  /**
+   * A writable copy of a container that shares nothing with it, for volumes that cannot share blocks
+   * (Volume.canReflink); holes stay holes, and it takes time and room for everything that is written. Refuses (busy)
+   * while a LUN is made from the original, and a copy during which the original changed (stale). Absent: the array
+   * cannot.
+   */
+  readonly copyObject?: (spec: CopyObject) => Action
 
   listLuns(signal: AbortSignal): Promise<LunFacts[]>
   /**
@@ -113,6 +121,12 @@ export interface ArrayDriver {
   readonly restoreLuns?: (
     luns: readonly { readonly lun: CreateLun; readonly initiators: readonly string[] }[],
   ) => Action
+
+  /**
+   * Ends what serves the array's LUNs; LUNs, maps and objects stay. Refuses (busy) while an initiator is logged in,
+   * unless forced. Not running is no error. Absent: what serves is not the console's to end.
+   */
+  readonly stop?: (options: { readonly force: boolean }) => Action
 
   /** Where a host finds a LUN of this array. `portal` overrides the array's own. */
   addressOf(identity: LunIdentity, portal?: string): LunAddress

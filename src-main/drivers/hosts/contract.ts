@@ -40,7 +40,7 @@ export interface PreparedUnit {
 }
 
 export interface AttachedLun {
-  /** Block device on the host: /dev/sdb, /dev/loop3. Empty when `partial`. */
+  /** Block device on the host: /dev/sdb, /dev/loop3; the LUN's address where there is no device. Empty when `partial`. */
   readonly device: string
   /** Something of it is there (a process, a session, a dead device) but not to be used: attach again or detach. */
   readonly partial?: boolean
@@ -84,6 +84,26 @@ export interface DefineVm {
   readonly lun: LunAddress
   readonly template: VmConfiguration
   readonly disks: readonly { readonly index: number; readonly path: string; readonly format: ImageFormat }[]
+}
+
+/** A VM on a unit of the layout `disks`: what the guest sees of the LUN. */
+export interface DefineVmOnDisks extends Omit<DefineVm, 'disks'> {
+  /** The name that the hypervisor logs in with. */
+  readonly initiator: string
+  readonly disks: readonly {
+    readonly index: number
+    readonly offsetBytes: number
+    readonly sizeBytes: number
+  }[]
+}
+
+/**
+ * How a host runs VMs from units of the layout `disks`: the hypervisor itself opens the LUN, and a guest sees of it its
+ * own partition and no other byte (B6).
+ */
+export interface UnitDisks {
+  /** As UnitFiles.describeVm, with disks that are regions of the LUN. Sends nothing. */
+  describeVm(spec: DefineVmOnDisks): VmDefinition
 }
 
 /** When a guest is up: a text on its serial console, or its guest agent answers. */
@@ -164,8 +184,10 @@ export interface HostDriver {
   /** Logs out and proves that the device is gone. Refuses (busy) while it is mounted. Not there: succeeds. */
   detachLun(lun: LunAddress): Action
 
-  /** Absent: the host has no files of LUNs. */
+  /** Units of the layout `files`. Absent: the host mounts no file systems. */
   readonly files?: UnitFiles
+  /** Units of the layout `disks`. Absent: its hypervisor does not open LUNs by itself. */
+  readonly disks?: UnitDisks
 
   /** Registers it. A VM of that name or UUID that is not this one: busy. Again: succeeds. */
   defineVm(vm: VmDefinition): Action

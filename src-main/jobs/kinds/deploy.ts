@@ -4,7 +4,7 @@ import type { Devices } from '#main/drivers/devices.ts'
 import type { ReadySign, VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
-import { attachMountedStep, copyObjectStep, hostTarget, mappedLunStep } from './lun-steps.ts'
+import { attachMountedStep, copyObjectStep, hostTarget, mappedLunStep, type CopyKind } from './lun-steps.ts'
 import type { InventoryRecords } from './records.ts'
 import { defineStep, startStep } from './vm-steps.ts'
 
@@ -13,8 +13,8 @@ export interface DeployPlan {
   host: string
   name: string
   container: ObjectRef & { unitId: string; sizeBytes: number }
-  /** Undefined when deployed directly (A12). */
-  copies?: { snapshot: ObjectRef; clone: ObjectRef }
+  /** Undefined when deployed directly (A12). Without a snapshot the clone is a full copy: its blocks cannot be shared. */
+  copies?: { snapshot?: ObjectRef; clone: ObjectRef }
   lun: LunAddress
   initiator: string
   osType: OsType
@@ -49,21 +49,13 @@ function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPl
   const backing = plan.copies?.clone ?? plan.container
   const source: ObjectRef = { volume: plan.container.volume, kind: 'container', name: plan.container.name }
   const steps: Step[] = []
-  if (plan.copies !== undefined)
-    steps.push(
-      copyObjectStep(
-        array,
-        { from: source, to: plan.copies.snapshot, mark: jobId },
-        'snapshot',
-        plan.container.sizeBytes,
-      ),
-      copyObjectStep(
-        array,
-        { from: plan.copies.snapshot, to: plan.copies.clone, mark: jobId },
-        'clone',
-        plan.container.sizeBytes,
-      ),
-    )
+  if (plan.copies !== undefined) {
+    const { snapshot, clone } = plan.copies
+    const copy = (from: ObjectRef, to: ObjectRef, kind: CopyKind): Step =>
+      copyObjectStep(array, { from, to, mark: jobId }, kind, plan.container.sizeBytes)
+    if (snapshot === undefined) steps.push(copy(source, clone, 'full-copy'))
+    else steps.push(copy(source, snapshot, 'snapshot'), copy(snapshot, clone, 'clone'))
+  }
   steps.push(
     mappedLunStep({
       array,
@@ -108,7 +100,7 @@ function deploymentOf(plan: DeployPlan): Deployment {
     host: plan.host,
     container: { array: plan.array, volume, name, unitId },
     backing: plan.copies?.clone ?? { volume, kind: 'container', name },
-    ...(plan.copies === undefined ? {} : { snapshot: plan.copies.snapshot }),
+    ...(plan.copies?.snapshot === undefined ? {} : { snapshot: plan.copies.snapshot }),
     lun: plan.lun,
     initiator: plan.initiator,
     vm: { name: plan.vm.name, uuid: plan.vm.uuid },

@@ -23,14 +23,24 @@ export async function observeObject(
   return isWhole(found.sizeBytes) ? 'present' : 'partial'
 }
 
-/** Snapshot or clone of an object (A12). */
+export type CopyKind = 'snapshot' | 'clone' | 'full-copy'
+
+/** Snapshot or clone of an object (A12), or a full copy in place of both. */
 export function copyObjectStep(
   array: ArrayDriver,
   spec: CopyObject,
-  kind: 'snapshot' | 'clone',
+  kind: CopyKind,
   sizeBytes: number,
 ): Step {
-  const make = kind === 'snapshot' ? array.snapshotObject : array.cloneObject
+  const { make, title, weight } = {
+    snapshot: { make: array.snapshotObject, title: `Snapshot container ${spec.from.name}`, weight: 0.05 },
+    clone: { make: array.cloneObject, title: `Clone ${spec.to.name} from the snapshot`, weight: 0.05 },
+    'full-copy': {
+      make: array.copyObject,
+      title: `Copy container ${spec.from.name} in full: its volume cannot share blocks`,
+      weight: 2,
+    },
+  }[kind]
   if (make === undefined)
     throw new AppError('not-supported', `This array cannot make a ${kind}`, {
       object: arrayTarget(array),
@@ -38,12 +48,9 @@ export function copyObjectStep(
     })
   return deviceStep({
     id: kind,
-    title:
-      kind === 'snapshot'
-        ? `Snapshot container ${spec.from.name}`
-        : `Clone ${spec.to.name} from the snapshot`,
+    title,
     target: arrayTarget(array),
-    weight: 0.05,
+    weight,
     action: make(spec),
     undo: array.deleteObject(spec.to, spec.mark),
     observe: (signal) => observeObject(array, spec.to, spec.mark, signal, (size) => size === sizeBytes),

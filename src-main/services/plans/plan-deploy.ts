@@ -4,6 +4,7 @@ import { portalOnHost } from '#shared/domain/compute.ts'
 import type { ObjectRef } from '#shared/domain/storage.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
+import { formatBytes } from '#shared/units/bytes.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import type { DeployPlan } from '#main/jobs/kinds/deploy.ts'
@@ -13,7 +14,7 @@ import { headerForDeployment, readUnit, type FilesHeader } from '../read-unit.ts
 import { restoreLostLuns } from './lost-luns.ts'
 import { expandNames } from './names.ts'
 import type { PlannedWork } from './planned.ts'
-import { lunNumbersOf, requireLunNumbers } from './volume-checks.ts'
+import { lunNumbersOf, requireLunNumbers, volumeOf } from './volume-checks.ts'
 
 type Input = OperationOf<'deploy'>
 
@@ -46,7 +47,8 @@ export async function planDeploy(
     ...luns.map(({ name }) => name),
     ...context.store.luns.list(input.array).map(({ identity }) => identity.name),
   ])
-  const choices = { input, container, header, sizeBytes, initiator: facts.initiatorName }
+  const fullCopy = input.direct ? undefined : await fullCopyOf(context, array, container, input.count, signal)
+  const choices = { input, container, header, sizeBytes, initiator: facts.initiatorName, fullCopy }
   return [
     ...restoreLostLuns(context, input.array, luns),
     ...expandNames(input.namePattern, input.count, taken).map((name) => ({
@@ -55,8 +57,9 @@ export async function planDeploy(
       warnings: [
         ...unit.problems.map((problem) => `Container ${input.container}: ${problem}.`),
         ...(input.direct ? [directWarning] : []),
+        ...(fullCopy === undefined ? [] : [fullCopyWarning(input, fullCopy.bytes)]),
       ],
-      bytesToMove: 0,
+      bytesToMove: fullCopy?.bytes ?? 0,
     })),
   ]
 }
@@ -64,12 +67,42 @@ export async function planDeploy(
 const directWarning =
   'Deployed directly: the VM writes into the container itself, which is then no longer what was staged.'
 
+/** B19: what the array does in place of a clone, and what it costs. */
+const fullCopyWarning = ({ volume, count }: Input, bytes: number): string =>
+  `Volume ${volume} cannot share blocks between files: each deployment is a full copy of ${formatBytes(bytes)}` +
+  `${count === 1 ? '' : `, ${formatBytes(count * bytes)} in all`}, and takes as long as the disk needs for it.`
+
+/** undefined: the volume shares blocks, or the array has nothing else to offer. Refuses what does not fit. */
+async function fullCopyOf(
+  context: ServiceContext,
+  array: ArrayDriver,
+  container: ObjectRef,
+  count: number,
+  signal: AbortSignal,
+): Promise<{ bytes: number } | undefined> {
+  if (array.copyObject === undefined) return undefined
+  const volumes = await array.listVolumes(signal)
+  context.store.volumes.replaceAll(array.config.name, volumes)
+  const { canReflink, freeBytes } = volumeOf(volumes, container.volume, array.config.name)
+  if (canReflink) return undefined
+  const bytes = (await array.findObject(container, signal))?.allocatedBytes ?? 0
+  if (bytes * count > freeBytes)
+    throw new AppError('bad-request', `The volume has no room for ${count} full copies of the container`, {
+      object: `volume ${array.config.name}/${container.volume}`,
+      facts: { needed: formatBytes(bytes * count), free: formatBytes(freeBytes) },
+      advice:
+        'Deploy fewer, make room, or use a volume that can share blocks (XFS with reflink=1, Btrfs, APFS).',
+    })
+  return { bytes }
+}
+
 interface Choices {
   readonly input: Input
   readonly container: ObjectRef
   readonly header: FilesHeader
   readonly sizeBytes: number
   readonly initiator: string
+  readonly fullCopy: { readonly bytes: number } | undefined
 }
 
 function deployPlan(array: ArrayDriver, host: HostDriver, name: string, choices: Choices): DeployPlan {
@@ -85,7 +118,12 @@ function deployPlan(array: ArrayDriver, host: HostDriver, name: string, choices:
     container: { ...container, unitId: header.unitId, sizeBytes: choices.sizeBytes },
     ...(input.direct
       ? {}
-      : { copies: { snapshot: { volume, kind: 'snapshot', name }, clone: { volume, kind: 'clone', name } } }),
+      : {
+          copies: {
+            ...(choices.fullCopy === undefined ? { snapshot: { volume, kind: 'snapshot', name } } : {}),
+            clone: { volume, kind: 'clone', name },
+          },
+        }),
     lun,
     initiator: choices.initiator,
     osType: header.osType,

@@ -78,9 +78,14 @@ export interface IscsiTarget {
     options?: { readonly force?: boolean; readonly keepState?: boolean },
   ): Promise<boolean>
   /**
-   * Who may see the LUN and log in. Sessions of those who no longer may are dropped before it resolves. not-found: no such target.
+   * Who may see the LUN and log in. Sessions of those who no longer may are dropped before it resolves, or go on to
+   * their end where `keepSessions` is set. not-found: no such target.
    */
-  setInitiators(target: string, initiators: readonly string[]): Promise<void>
+  setInitiators(
+    target: string,
+    initiators: readonly string[],
+    options?: { readonly keepSessions?: boolean },
+  ): Promise<void>
   /** For logins from now on; undefined: none asked for. not-found, bad-request. */
   setChap(target: string, chap: ChapSettings | undefined): Promise<void>
   /** Sessions meet a unit attention "capacity changed". bad-request: smaller than it is. not-found. */

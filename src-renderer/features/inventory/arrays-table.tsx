@@ -2,6 +2,7 @@ import { DataTable } from '../../components/data-table.tsx'
 import type { Column } from '../../components/data-table.tsx'
 import { formatInstant } from '../../components/instant.tsx'
 import { Meter } from '../../components/meter.tsx'
+import { placeOfArray } from '#shared/domain/storage.ts'
 import type { Volume } from '#shared/domain/storage.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import type { Inventory } from './inventory-store.ts'
@@ -53,7 +54,7 @@ function ArrayHead({ entry }: { entry: ArrayEntry }) {
   const { config, identity, learntAt } = entry
   const facts = [
     ...(identity === undefined ? [] : [`${identity.product} ${identity.version}`]),
-    config.connection.host,
+    placeOfArray(config),
     learntAt === undefined ? 'never asked' : `as of ${formatInstant(learntAt)}`,
   ]
   return (

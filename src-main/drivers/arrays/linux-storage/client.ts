@@ -1,9 +1,9 @@
-import type { ArrayConfig, ObjectRef } from '#shared/domain/storage.ts'
+import type { LinuxStorageConfig, ObjectRef } from '#shared/domain/storage.ts'
 import { lines, raw, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import type { ByteRange } from '../contract.ts'
+import { extensions, folderOf, folders, markExtension, objectPath, volumePath } from '../layout.ts'
 import { refuseFunction, refusals } from './errors.ts'
-import { extensions, folderOf, folders, markExtension, objectPath, volumePath } from './layout.ts'
 import type { TargetServer } from './target-server.ts'
 
 /**
@@ -27,7 +27,7 @@ export interface StorageClient {
   probe(): ShellScript
 }
 
-export function createStorageClient(config: ArrayConfig, targets: TargetServer): StorageClient {
+export function createStorageClient(config: LinuxStorageConfig, targets: TargetServer): StorageClient {
   const enter = (volume: string): ShellScript => {
     const path = volumePath(config, volume)
     return lines(

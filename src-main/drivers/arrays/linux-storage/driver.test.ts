@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { AppError } from '#shared/errors/app-error.ts'
-import { arrayConfigSchema } from '#shared/domain/storage.ts'
+import { linuxStorageConfigSchema } from '#shared/domain/storage.ts'
 import type { ObjectRef } from '#shared/domain/storage.ts'
 import { MiB } from '#shared/units/bytes.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
 import { createLinuxStorageArray } from './driver.ts'
 import { translateError } from './errors.ts'
 
-const config = arrayConfigSchema.parse({
+const config = linuxStorageConfigSchema.parse({
   name: 'lab',
   driver: 'linux-storage',
   connection: { host: 'array1' },

@@ -1,17 +1,17 @@
 import { AppError } from '#shared/errors/app-error.ts'
-import { initiatorNameSchema, nameSchema } from '#shared/domain/names.ts'
 import { lunIdentitySchema } from '#shared/domain/storage.ts'
-import type { ArrayConfig, LunFacts, LunIdentity, ObjectRef } from '#shared/domain/storage.ts'
+import type { LinuxStorageConfig, LunFacts, ObjectRef } from '#shared/domain/storage.ts'
 import { MiB } from '#shared/units/bytes.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
 import type { RunOptions, RunResult, Shell } from '#main/transports/shell/shell.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import type { Action } from '../../action.ts'
 import type { ArrayDriver, CreateLun } from '../contract.ts'
+import { checkIdentity, checkInitiator, checkMark, checkRef } from '../check-input.ts'
+import { isOurs, nameOfTarget, newIdentity } from '../identity.ts'
+import { describeObject, objectPath, refOfPath, volumePath } from '../layout.ts'
 import { createStorageClient } from './client.ts'
 import { refusalCodes, throwRefusal, translateError } from './errors.ts'
-import { isOurs, nameOfTarget, newIdentity } from './identity.ts'
-import { describeObject, objectPath, refOfPath, volumePath } from './layout.ts'
 import { parseObjectBytes } from './parse-object-bytes.ts'
 import { parseObjects } from './parse-objects.ts'
 import { parseProbe } from './parse-probe.ts'
@@ -27,7 +27,7 @@ const lunsPerRestoreScript = 64
  * An array of a Linux server: files on a file system that shares blocks, served as LUNs by tgtd. The scripts are in
  * client.ts (objects) and tgt-target.ts (LUNs); here is what they mean.
  */
-export function createLinuxStorageArray(config: ArrayConfig, shell: Shell): ArrayDriver {
+export function createLinuxStorageArray(config: LinuxStorageConfig, shell: Shell): ArrayDriver {
   const targets = createTgtTarget(config.settings.tgtControlPort)
   const client = createStorageClient(config, targets)
   const array = `array ${config.name}`
@@ -229,31 +229,6 @@ export function createLinuxStorageArray(config: ArrayConfig, shell: Shell): Arra
     }),
     newIdentity: (lunName) => newIdentity(config.settings.iqnPrefix, lunName),
   }
-}
-
-function bad(what: string): never {
-  throw new AppError('bad-request', what)
-}
-
-/** Names come checked; they become paths here, so they are checked once more. */
-function checkRef<T extends ObjectRef>(ref: T): T {
-  return nameSchema.safeParse(ref.name).success ? ref : bad(`"${ref.name}" is no name of an object`)
-}
-
-const checkMark = (mark: string): string =>
-  /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(mark) ? mark : bad(`"${mark}" is no id of a job`)
-
-const checkInitiator = (initiator: string): string =>
-  initiatorNameSchema.safeParse(initiator).success ? initiator : bad(`"${initiator}" is no initiator name`)
-
-/** tgtadm takes these in lists with commas. */
-function checkIdentity(identity: LunIdentity): LunIdentity {
-  const ok =
-    identity.lun === 1 &&
-    initiatorNameSchema.safeParse(identity.target).success &&
-    /^[A-Za-z0-9._-]{1,36}$/.test(identity.serial) &&
-    lunIdentitySchema.shape.naa.safeParse(identity.naa).success
-  return ok ? identity : bad(`"${identity.target}" LUN ${identity.lun} is no identity of a LUN of this array`)
 }
 
 function readHash(text: string, object: string): string {

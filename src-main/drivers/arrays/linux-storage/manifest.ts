@@ -1,6 +1,6 @@
-import { arrayConfigSchema } from '#shared/domain/storage.ts'
+import { linuxStorageConfigSchema } from '#shared/domain/storage.ts'
 
-const settingsSchema = arrayConfigSchema.shape.settings
+const settingsSchema = linuxStorageConfigSchema.shape.settings
 
 /** What the list of drivers and the form for a new array show. */
 export const manifest = {

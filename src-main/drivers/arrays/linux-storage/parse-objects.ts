@@ -1,6 +1,6 @@
 import { AppError } from '#shared/errors/app-error.ts'
 import type { ObjectFacts } from '#shared/domain/storage.ts'
-import { markExtension, parseObjectPath } from './layout.ts'
+import { markExtension, parseObjectPath } from '../layout.ts'
 
 const blockBytes = 512
 

@@ -1,4 +1,4 @@
-import type { ArrayConfig, Check } from '#shared/domain/storage.ts'
+import type { LinuxStorageConfig, Check } from '#shared/domain/storage.ts'
 import type { ArrayProbe } from '../contract.ts'
 
 const adviceFor: readonly (readonly [RegExp, string])[] = [
@@ -21,7 +21,7 @@ const adviceFor: readonly (readonly [RegExp, string])[] = [
  * Lines of the probe script: `serial S`, `version V`, `portal ADDRESS:PORT` (one for each) and
  * `check NAME ok|bad DETAIL`, with tabs between. Lines of other kinds are left out: a probe answers in any case.
  */
-export function parseProbe(config: ArrayConfig, text: string): ArrayProbe {
+export function parseProbe(config: LinuxStorageConfig, text: string): ArrayProbe {
   const facts = text.split('\n').map((line) => line.split('\t'))
   const valuesOf = (kind: string): string[] =>
     facts.flatMap(([name, value]) => (name === kind && value !== undefined && value !== '' ? [value] : []))
@@ -48,7 +48,7 @@ function check(name: string, ok: boolean, detail: string): Check {
 }
 
 /** Only the ports are compared: hosts may reach the array by another address than it sees itself. */
-function checkPortal(config: ArrayConfig, portals: readonly string[]): Check {
+function checkPortal(config: LinuxStorageConfig, portals: readonly string[]): Check {
   const port = (portal: string): string => portal.slice(portal.lastIndexOf(':'))
   const { portal } = config.settings
   const ok = portals.some((known) => port(known) === port(portal))
@@ -60,7 +60,7 @@ function checkPortal(config: ArrayConfig, portals: readonly string[]): Check {
 }
 
 /** tgtadm takes its parameters as a list with commas. */
-function checkPaths(config: ArrayConfig): Check[] {
+function checkPaths(config: LinuxStorageConfig): Check[] {
   return Object.entries(config.settings.volumes)
     .filter(([, path]) => path.includes(','))
     .map(([name, path]) => check(`path ${name}`, false, path))

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { arrayConfigSchema, lunFactsSchema } from '#shared/domain/storage.ts'
+import { linuxStorageConfigSchema, lunFactsSchema } from '#shared/domain/storage.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
 import { createLinuxStorageArray } from './driver.ts'
 import { parseObjects } from './parse-objects.ts'
@@ -11,7 +11,7 @@ import { parseVolumes } from './parse-volumes.ts'
 const fixture = (name: string): string =>
   readFileSync(new URL(`../../../../test/fixtures/linux-storage/${name}`, import.meta.url), 'utf8')
 
-const config = arrayConfigSchema.parse({
+const config = linuxStorageConfigSchema.parse({
   name: 'lab',
   driver: 'linux-storage',
   connection: { host: 'array1' },

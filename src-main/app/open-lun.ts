@@ -1,0 +1,19 @@
+import type { LunAddress } from '#shared/domain/storage.ts'
+import type { SeenLun } from '#main/drivers/hosts/embedded/attach.ts'
+import type { UnitDevices } from '#main/units/devices.ts'
+
+/** A LUN as the console's own initiator sees it; only read. */
+export async function openLun(
+  devices: UnitDevices,
+  { portal, target, lun }: LunAddress,
+  initiatorName: string,
+  signal: AbortSignal,
+): Promise<SeenLun> {
+  const { device, lun: facts } = await devices.open(
+    { kind: 'iscsi', portal, target, lun, initiatorName },
+    'read',
+    signal,
+  )
+  const naa = (facts?.scsiIds ?? []).flatMap((id) => /^naa\.([0-9a-f]+)$/.exec(id)?.[1] ?? [])
+  return { device, serial: facts?.serial?.trim() ?? '', naa }
+}

@@ -1,0 +1,87 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { AppError } from '#shared/errors/app-error.ts'
+
+export const codeOf = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+
+/** A failed access to a file of this computer. */
+export function fileError(error: unknown, path: string): AppError {
+  const code = codeOf(error)
+  if (code === 'ENOSPC' || code === 'EDQUOT')
+    return new AppError('device-rejected', 'There is no room left', { object: path, cause: error })
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
+    return new AppError('device-rejected', 'The file may not be written or read', {
+      object: path,
+      advice: 'Correct the rights of the folder, or choose another with --data-dir.',
+      cause: error,
+    })
+  return new AppError('bug', error instanceof Error ? error.message : String(error), {
+    object: path,
+    cause: error,
+  })
+}
+
+const isAbsent = (error: unknown): boolean => codeOf(error) === 'ENOENT'
+
+/** For the user alone, as a whole or not at all, and on the disk when it resolves. */
+export async function writeWhole(path: string, text: string): Promise<void> {
+  const next = `${path}.${randomUUID()}`
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    const file = await open(next, 'wx', 0o600)
+    try {
+      await file.writeFile(text)
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    await rename(next, path)
+    await syncFolder(dirname(path))
+  } catch (error) {
+    await rm(next, { force: true })
+    throw fileError(error, path)
+  }
+}
+
+/** Names are durable only when their folder is; Windows does not open folders. */
+async function syncFolder(path: string): Promise<void> {
+  if (process.platform === 'win32') return
+  const folder = await open(path)
+  try {
+    await folder.sync()
+  } finally {
+    await folder.close()
+  }
+}
+
+export async function readText(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (isAbsent(error)) return undefined
+    throw fileError(error, path)
+  }
+}
+
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (error) {
+    if (isAbsent(error)) return []
+    throw fileError(error, folder)
+  }
+}
+
+/** Durable; what is not there is removed already. */
+export async function removeAll(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true })
+    await syncFolder(dirname(path)).catch((error: unknown) => {
+      if (!isAbsent(error)) throw error
+    })
+  } catch (error) {
+    throw fileError(error, path)
+  }
+}
