@@ -178,8 +178,8 @@ test(
           () => undefined,
           regions,
           () => {
-            const record = decodeLockRecord(bytes)
-            if (record.state === 'held' && record.lock.owner !== 'kvm1') throw new Error('another owner')
+            const found = decodeLockRecord(bytes)
+            if (found.state === 'held' && found.lock.owner !== 'kvm1') throw new Error('another owner')
           },
         )
       }),
