@@ -11,14 +11,17 @@ import { mapLimited } from '#main/units/map-limited.ts'
 
 const targetsAtATime = 8
 
-/** Files and block devices of this computer, and LUNs over sessions of this console. */
+/**
+ * Files and block devices of this computer, and LUNs over sessions of this console.
+ * @param ownName the console's own name as an initiator, where the login gives none
+ */
 export function createUnitDevices(
   provider: SecretProvider,
-  ownInitiatorName: string,
+  ownName: string,
 ): UnitDevices & { close(): Promise<void> } {
   const secrets = new Map<string, Promise<string | undefined>>()
   const initiators = new Map<string, IscsiInitiator>()
-  const initiatorOf = ({ initiatorName = ownInitiatorName }: PortalLogin): IscsiInitiator => {
+  const initiatorOf = ({ initiatorName = ownName }: PortalLogin): IscsiInitiator => {
     const initiator = initiators.get(initiatorName) ?? createIscsiInitiator(initiatorName)
     initiators.set(initiatorName, initiator)
     return initiator
@@ -35,12 +38,15 @@ export function createUnitDevices(
     const asked =
       secrets.get(label) ?? provider.getSecret({ purpose: 'password', label, source: chap.secret }, signal)
     secrets.set(label, asked)
+    let secret: string | undefined
     try {
-      const secret = await asked
+      secret = await asked
       if (secret === undefined) throw noSecret(label, portal)
       return await use({ portal, credentials: { name: chap.user, secret } })
     } catch (error) {
-      if (secrets.get(label) === asked && (await isWrong(error, asked))) secrets.delete(label)
+      // not worth keeping: nobody gave one, or the target refused it
+      const isWrong = secret === undefined || toAppError(error).code === 'auth-failed'
+      if (isWrong && secrets.get(label) === asked) secrets.delete(label)
       throw error
     }
   }
@@ -91,16 +97,6 @@ const noSecret = (label: string, portal: string): AppError =>
     object: `portal ${portal}`,
     advice: 'Run it on a terminal, or name a variable that holds the secret: --chap-secret-env.',
   })
-
-/** Not worth keeping: the target refused it, or nobody gave one. */
-async function isWrong(error: unknown, asked: Promise<string | undefined>): Promise<boolean> {
-  if (toAppError(error).code === 'auth-failed') return true
-  try {
-    return (await asked) === undefined
-  } catch {
-    return true
-  }
-}
 
 function factsInBand({ inquiry, serial, names }: LunFacts): LunFactsInBand {
   const { vendor, product, revision } = inquiry

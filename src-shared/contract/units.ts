@@ -59,7 +59,7 @@ export const scannedLunSchema = z.object({
   sizeBytes: z.number().optional(),
   lun: lunFactsInBandSchema.optional(),
   /** Absent: it could not be read, see `error`. */
-  kind: lunKindSchema.optional(),
+  kind: z.enum([...lunKindSchema.options, 'no-disk']).optional(),
   content: z.array(z.string()),
   problems: z.array(z.string()),
   unitId: z.string().optional(),

@@ -1,5 +1,6 @@
 import type { ScannedLunEntry, UnitScan } from '#shared/contract/units.ts'
 import type { PortalLogin, UnitDevice } from '#shared/domain/unit-device.ts'
+import { AppError } from '#shared/errors/app-error.ts'
 import { encodeError } from '#shared/errors/wire-error.ts'
 import { findVms, type ScannedLun } from '#main/protocols/lun/find-vms.ts'
 import { withDevice, type UnitDevices } from '#main/units/devices.ts'
@@ -83,9 +84,14 @@ async function scanOne(
     }
   } catch (error) {
     signal.throwIfAborted()
+    if (isNoDisk(error)) return { entry: { ...place, kind: 'no-disk', content: [], problems: [] } }
     return { entry: { ...place, content: [], problems: [], error: encodeError(error) } }
   }
 }
+
+/** A controller, a tape: many arrays have one as LUN 0 of every target. */
+const isNoDisk = (error: unknown): boolean =>
+  error instanceof AppError && error.code === 'not-supported' && error.facts['deviceType'] !== undefined
 
 function entryOf({ found, sizeBytes, lun }: LunFindings): Omit<ScannedLunEntry, 'id'> {
   const header = 'unit' in found ? found.unit.header : undefined

@@ -11,9 +11,9 @@ import { formatPortal } from '#main/transports/iscsi/portal.ts'
 import { openFileDevice } from '#main/transports/block/file-device.ts'
 import { releaseLock, takeLock } from '#main/units/unit-lock.ts'
 import { writeUnit } from '#main/units/write-unit.ts'
+import { RealConsole } from '#test/support/real-console.ts'
 import { sampleHeader } from '#test/support/units.ts'
 import { exec } from '../exec.ts'
-import { GantryCommand } from '../gantry-command.ts'
 import { startTgtd, type Tgtd } from '../iscsi/tgtd.ts'
 
 const lab = inject('lab')
@@ -24,7 +24,7 @@ const targetOf = (name: string): string => `iqn.2026-11.lab.gantry:${name}`
 describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () => {
   let folder: string
   let tgtd: Tgtd
-  let gantry: GantryCommand
+  let gantry: RealConsole
   let portal: string
   const files = new Map<string, string>()
 
@@ -47,14 +47,13 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'gantry-units-'))
-    gantry = new GantryCommand()
+    gantry = new RealConsole(join(folder, 'data'))
     tgtd = await startTgtd({ sizeBytes: MiB })
     portal = formatPortal(tgtd.portal)
     const names = ['base', 'second', 'damaged', 'boot', 'data', 'locked', 'chap', 'empty']
     for (const [index, name] of names.entries()) await addTarget(index + 2, name, 64 * MiB)
   })
   afterAll(async () => {
-    gantry.dispose()
     await tgtd.close()
     rmSync(folder, { recursive: true, force: true })
   })
@@ -87,8 +86,8 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
     writeFileSync(source, bytes)
     await exec('qemu-img', ['convert', '-f', 'raw', '-O', 'qcow2', source, image])
     const write = ['unit', 'write', '--image', image, '--name', 'web', '--memory', '8M', '--cpus', '1']
-    const { stderr } = await gantry.ok([...write, ...at('empty')])
-    expect(stderr).toContain('is converted by qemu-img first')
+    const { err } = await gantry.ok([...write, ...at('empty')])
+    expect(err).toContain('is converted by qemu-img first')
 
     const report = await show('empty')
     expect(report).toMatchObject({
@@ -110,7 +109,7 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
     expect(readFileSync(target).equals(bytes)).toBe(true)
 
     const again = await gantry.run([...write, ...at('empty')])
-    expect([again.code, again.stderr]).toEqual([2, expect.stringContaining('It is not empty')])
+    expect([again.exitCode, again.err]).toEqual([2, expect.stringContaining('It is not empty')])
   })
 
   test('B5, B12, D2: a scan tells VMs, damaged units, boot disks and others apart, by SCSI identity', async () => {
@@ -147,8 +146,9 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
       name: 'web',
       secondaries: [{ index: 1, scsiId: `naa.${idOf(3)}`, luns: [`${targetOf('second')}/1`] }],
     })
-    // tgt has a LUN 0 at each target, which is no disk: it is shown with the reason and hides nothing
-    expect(byId.get(`${targetOf('base')}/0`)?.error?.code).toBe('not-supported')
+    // tgt has a controller as LUN 0 of each target
+    expect(byId.get(`${targetOf('base')}/0`)).toMatchObject({ kind: 'no-disk' })
+    expect((await gantry.ok(['unit', 'scan', '--portal', portal])).out).toMatch(/\d+ LUNs are no disks/)
   })
 
   test('a secondary unit whose LUN is gone is missing by name', async () => {
@@ -168,8 +168,8 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
     await tgtd.tgtadm('--op', 'new', '--mode', 'logicalunit', '--tid', '2', ...backing)
     expect((await show('base')).problems).toEqual([expect.stringMatching(/has grown/)])
     const plan = await gantry.ok(['unit', 'repair', ...at('base'), '--plan'])
-    expect(plan.stdout).toMatch(/write \d+ bytes at sector \d+: backup GPT/)
-    expect((await gantry.run(['unit', 'repair', ...at('base')])).code).toBe(2)
+    expect(plan.out).toMatch(/write \d+ bytes at sector \d+: backup GPT/)
+    expect((await gantry.run(['unit', 'repair', ...at('base')])).exitCode).toBe(2)
     await gantry.ok(['unit', 'repair', ...at('base'), '--yes'])
     expect((await show('base')).problems).toEqual([])
     await exec('sfdisk', ['--verify', files.get('base') ?? ''])
@@ -195,7 +195,7 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
     await Promise.all(devices.map((device) => device.close()))
     await Promise.all(initiators.map((one) => one.close()))
     const taken = await gantry.ok(['unit', 'lock', ...at('locked')])
-    expect(taken.stderr).toContain('no COMPARE AND WRITE')
+    expect(taken.err).toContain('no COMPARE AND WRITE')
     expect((await show('locked')).lock).toMatchObject({ state: 'held' })
     await gantry.ok(['unit', 'unlock', ...at('locked')])
   })
@@ -205,18 +205,18 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
     const account = ['--user', 'lab', '--password', secret]
     await tgtd.tgtadm('--op', 'new', '--mode', 'account', ...account)
     await tgtd.tgtadm('--op', 'bind', '--mode', 'account', '--tid', '8', '--user', 'lab')
-    expect((await gantry.run(['unit', 'show', ...at('chap')])).code).toBe(6)
+    expect((await gantry.run(['unit', 'show', ...at('chap')])).exitCode).toBe(6)
     const chap = [...at('chap'), '--chap-user', 'lab', '--chap-secret-env', 'CHAP_SECRET']
     const wrong = await gantry.run(['unit', 'show', ...chap], { env: { CHAP_SECRET: 'wrong-secret-1234' } })
-    expect([wrong.code, wrong.stderr]).toEqual([6, expect.not.stringContaining('wrong-secret')])
+    expect([wrong.exitCode, wrong.err]).toEqual([6, expect.not.stringContaining('wrong-secret')])
     const right = await gantry.ok(['unit', 'show', ...chap], { env: { CHAP_SECRET: secret } })
-    expect(right.stdout).toContain('empty')
+    expect(right.out).toContain('empty')
     writeFileSync(join(folder, 'small.raw'), Buffer.alloc(MiB, 7))
     const image = ['--image', join(folder, 'small.raw'), '--name', 'c', '--memory', '8M', '--cpus', '1']
-    const { stdout, stderr } = await gantry.ok(['unit', 'write', ...image, ...chap], {
+    const { out, err } = await gantry.ok(['unit', 'write', ...image, ...chap], {
       env: { CHAP_SECRET: secret },
     })
-    const kept = readFileSync(join(gantry.dataDir, 'gantry.db'), 'latin1') + stdout + stderr
+    const kept = readFileSync(join(gantry.dataDir, 'gantry.db'), 'latin1') + out + err
     expect(kept).not.toContain(secret)
   })
 
@@ -226,6 +226,6 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
       gantry.run(['unit', 'show', '--portal', portal, '--target', targetOf('base'), '--lun', '7']),
       gantry.run(['unit', 'scan', '--portal', '127.0.0.1:1']),
     ])
-    expect(codes.map(({ code }) => code)).toEqual([3, 3, 5])
+    expect(codes.map(({ exitCode }) => exitCode)).toEqual([3, 3, 5])
   })
 })
