@@ -72,7 +72,7 @@ module.exports = {
       '^src-main/(transports|protocols)',
       shared,
       node,
-      lib('ssh2|ssh-config|cpu-features|@node-rs/crc32'),
+      lib('ssh2|ssh-config|cpu-features|@node-rs/crc32|koffi'),
     ]),
     room('drivers', '^src-main/drivers', [
       '^src-main/(drivers|transports|protocols)',

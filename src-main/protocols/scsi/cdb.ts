@@ -109,7 +109,13 @@ export type Cdb = { readonly naca?: boolean } & (
   | ({ readonly kind: 'report-supported-task-management'; readonly extended?: boolean } & Allocation)
 )
 export type CdbKind = Cdb['kind']
-export type CdbOf<Kind extends CdbKind> = Extract<Cdb, { readonly kind: Kind }>
+/** Those that share a shape come together. */
+export type CdbOf<Kind extends CdbKind> = Narrowed<Cdb, Kind>
+type Narrowed<Each extends Cdb, Kind> = Each extends Cdb
+  ? [Extract<Each['kind'], Kind>] extends [never]
+    ? never
+    : Each
+  : never
 
 /** All CDBs of iSCSI's Basic Header Segment have room for 16 bytes. */
 export const cdbBytes = 16

@@ -1,0 +1,196 @@
+import { closeSync, fdatasync, fstatSync, openSync, read, readSync, write, writeSync } from 'node:fs'
+import { sparseFiles } from './sparse-file.ts'
+
+/** undefined: done; otherwise the system's error. */
+export type Done = (error: NodeJS.ErrnoException | undefined) => void
+
+/**
+ * A call that took longer than this (and than 1 ms for each MiB) waited for a disk. The next ones then go to the
+ * thread pool, where they wait side by side; after a while one is tried again at once.
+ */
+const slowMs = 0.25
+const slowMsPerByte = 1 / (1024 * 1024)
+const callsInPool = 256
+
+/**
+ * The file under a LUN. What the page cache answers costs less than a round through the thread pool, so calls are made
+ * at once as long as they prove to be fast. Offsets and lengths in bytes; what is beyond the file's end reads as zeros.
+ */
+export class LunFile {
+  readonly path: string
+  /** Tells the same file behind two paths. */
+  readonly fileId: string
+  readonly #fd: number
+  #inPool = 0
+  /** Calls that the system has not answered. */
+  #underWay = 0
+  #onIdle: (() => void) | undefined
+  #writers = 0
+  #isExclusive = false
+  readonly #waiting: (() => void)[] = []
+
+  /** Throws the system's error. */
+  constructor(path: string, readOnly: boolean) {
+    this.path = path
+    this.#fd = openSync(path, readOnly ? 'r' : 'r+')
+    const { dev, ino } = fstatSync(this.#fd)
+    this.fileId = `${dev}:${ino}`
+  }
+
+  get sizeBytes(): number {
+    return fstatSync(this.#fd).size
+  }
+  get isRegular(): boolean {
+    return fstatSync(this.#fd).isFile()
+  }
+
+  /** Whether a call is likely to be answered from memory. */
+  get isFast(): boolean {
+    return this.#inPool === 0
+  }
+
+  /** Reads at once. Throws the system's error. */
+  readNow(into: Uint8Array, at: number, lengthBytes: number, offset: number): void {
+    const started = performance.now()
+    let filled = 0
+    while (filled < lengthBytes) {
+      const count = readSync(this.#fd, into, at + filled, lengthBytes - filled, offset + filled)
+      if (count === 0) {
+        into.fill(0, at + filled, at + lengthBytes)
+        break
+      }
+      filled += count
+    }
+    this.#learn(performance.now() - started, lengthBytes)
+  }
+
+  /** Reads in the thread pool. */
+  readLater(into: Uint8Array, at: number, lengthBytes: number, offset: number, done: Done): void {
+    if (this.#inPool > 0) this.#inPool--
+    const end = this.#call(done)
+    let filled = 0
+    const step = (): void => {
+      read(this.#fd, into, at + filled, lengthBytes - filled, offset + filled, (error, count) => {
+        if (error !== null) return end(error)
+        filled += count
+        if (count === 0) into.fill(0, at + filled, at + lengthBytes)
+        if (count === 0 || filled === lengthBytes) return end(undefined)
+        step()
+      })
+    }
+    step()
+  }
+
+  /** Whether a write may be made at once: none that must be alone is under way. */
+  get mayWriteNow(): boolean {
+    return this.#inPool === 0 && !this.#isExclusive
+  }
+
+  /** Writes at once; only when {@link mayWriteNow}. Throws the system's error. */
+  writeNow(bytes: Uint8Array, at: number, lengthBytes: number, offset: number): void {
+    const started = performance.now()
+    let written = 0
+    while (written < lengthBytes)
+      written += writeSync(this.#fd, bytes, at + written, lengthBytes - written, offset + written)
+    this.#learn(performance.now() - started, lengthBytes)
+  }
+
+  /** Writes in the thread pool, after what must be alone. */
+  writeLater(bytes: Uint8Array, at: number, lengthBytes: number, offset: number, done: Done): void {
+    if (this.#isExclusive) {
+      this.#waiting.push(() => this.writeLater(bytes, at, lengthBytes, offset, done))
+      return
+    }
+    if (this.#inPool > 0) this.#inPool--
+    this.#writers++
+    this.writeAlone(bytes, at, lengthBytes, offset, (error) => {
+      this.#writers--
+      if (this.#writers === 0) this.#wakeNext()
+      done(error)
+    })
+  }
+
+  /** Writes in the thread pool; for the work of {@link alone}. */
+  writeAlone(bytes: Uint8Array, at: number, lengthBytes: number, offset: number, done: Done): void {
+    const end = this.#call(done)
+    let written = 0
+    const step = (): void => {
+      write(this.#fd, bytes, at + written, lengthBytes - written, offset + written, (error, count) => {
+        if (error !== null) return end(error)
+        written += count
+        if (written === lengthBytes) return end(undefined)
+        step()
+      })
+    }
+    step()
+  }
+
+  /** Runs `work` while nothing else writes: what reads and then writes (COMPARE AND WRITE) must not be parted. */
+  async alone<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#isExclusive || this.#writers > 0)
+      await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    this.#isExclusive = true
+    try {
+      return await work()
+    } finally {
+      this.#isExclusive = false
+      this.#wakeNext()
+    }
+  }
+
+  /** What was written is durable when it is done. */
+  flush(done: Done): void {
+    const end = this.#call(done)
+    fdatasync(this.#fd, (error) => end(error ?? undefined))
+  }
+
+  /** Whether the file system can give blocks back: it is asked about blocks that are not there. */
+  async canPunch(): Promise<boolean> {
+    if (sparseFiles === undefined) return false
+    try {
+      const size = Math.ceil(this.sizeBytes / 4096) * 4096
+      await sparseFiles.punch(this.#fd, size, 4096)
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  /** Call {@link canPunch} first. */
+  async punch(offset: number, lengthBytes: number): Promise<void> {
+    if (sparseFiles === undefined) return
+    const end = this.#call(() => undefined)
+    try {
+      await sparseFiles.punch(this.#fd, offset, lengthBytes)
+    } finally {
+      end(undefined)
+    }
+  }
+
+  /** Whether there is a hole at `offset` and where that changes; all is data where the system cannot tell. */
+  extentAt(offset: number): { readonly isHole: boolean; readonly end: number } {
+    return sparseFiles?.extentAt(this.#fd, offset) ?? { isHole: false, end: Number.POSITIVE_INFINITY }
+  }
+
+  /** When every call has been answered: the number of a closed file may be another file's. */
+  async close(): Promise<void> {
+    if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve))
+    closeSync(this.#fd)
+  }
+
+  #call(done: Done): Done {
+    this.#underWay++
+    return (error) => {
+      done(error)
+      if (--this.#underWay === 0) this.#onIdle?.()
+    }
+  }
+
+  #learn(tookMs: number, lengthBytes: number): void {
+    if (tookMs > slowMs + lengthBytes * slowMsPerByte) this.#inPool = callsInPool
+  }
+
+  #wakeNext(): void {
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+}
