@@ -115,11 +115,16 @@ class Target implements IscsiTarget, ConnectionHost {
     return true
   }
 
-  async setInitiators(target: string, initiators: readonly string[]): Promise<void> {
+  async setInitiators(
+    target: string,
+    initiators: readonly string[],
+    { keepSessions = false }: { readonly keepSessions?: boolean } = {},
+  ): Promise<void> {
     const served = this.#get(target)
     const request = { ...served.request, initiators }
     requireLun(request, isLoopback(this.portal.host))
     served.request = request
+    if (keepSessions) return
     const dropped = [...served.connections].filter(
       ({ session }) => session !== undefined && !initiators.includes(session.initiator),
     )
