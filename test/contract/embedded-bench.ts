@@ -23,7 +23,7 @@ export interface EmbeddedBench {
   /** Of the process that serves LUNs. */
   readonly folder: string
   /** A further console on the same array. */
-  readonly console: (config?: EmbeddedConfig) => ArrayDriver
+  readonly console: (config?: EmbeddedConfig, password?: string) => ArrayDriver
   readonly stop: () => Promise<void>
   readonly close: () => Promise<void>
 }
@@ -54,11 +54,11 @@ export async function startEmbeddedBench(options: EmbeddedBenchOptions = {}): Pr
       settings: { volumes: volumes.paths, lunLimitPerVolume: lunLimitOfBench },
     }),
   )
-  const console = (of = config): ArrayDriver =>
+  const console = (of = config, password?: string): ArrayDriver =>
     createEmbeddedArray(of, {
       folder,
       productVersion: '0.0.0',
-      getPassword: () => Promise.resolve(undefined),
+      getPassword: () => Promise.resolve(password),
     })
   const driver = console()
   const stop = async (): Promise<void> => {
