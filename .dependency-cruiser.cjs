@@ -7,7 +7,7 @@ const room = (name, from, allowed) => ({
 })
 const shared = '^src-shared'
 const node =
-  '^(node:)?(assert|async_hooks|buffer|child_process|crypto|events|fs|fs/promises|net|os|path|path/posix|process|readline|stream|stream/promises|timers|timers/promises|tty|url|util|worker_threads|zlib)$'
+  '^(node:)?(assert|async_hooks|buffer|child_process|crypto|events|fs|fs/promises|module|net|os|path|path/posix|process|readline|stream|stream/promises|timers|timers/promises|tty|url|util|worker_threads|zlib)$'
 const lib = (names) => `(^|/)node_modules/(@types/)?(${names})(/|$)`
 
 module.exports = {

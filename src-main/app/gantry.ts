@@ -7,6 +7,7 @@ import { createJobs } from '#main/jobs/jobs.ts'
 import { currentOwner, isOwnerAlive } from '#main/jobs/owner.ts'
 import { decommissionKind } from '#main/jobs/kinds/decommission.ts'
 import { deployKind } from '#main/jobs/kinds/deploy.ts'
+import { exportKind } from '#main/jobs/kinds/export.ts'
 import { restoreKind } from '#main/jobs/kinds/restore.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
@@ -16,7 +17,9 @@ import { createContainers } from '#main/services/containers.ts'
 import type { ServiceContext } from '#main/services/context.ts'
 import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
+import { openExportFolder } from '#main/services/exports/local-folder.ts'
 import { createOperations } from '#main/services/operations.ts'
+import { restoreLunsForJobs } from '#main/services/restore-for-jobs.ts'
 import { openImageContent } from '#main/services/templates/image-content.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
 import { openTemplateFile } from '#main/services/templates/template-content.ts'
@@ -71,6 +74,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
       stageKind({ devices, records, openTemplateFile }),
       deployKind(devices, records),
       decommissionKind(devices, records),
+      exportKind({ devices, records, openFolder: openExportFolder }),
       restoreKind(devices),
       singleStepKind(devices, records),
       unitWorkKind({
@@ -112,6 +116,11 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   return {
     api: createApi({ handlers, events }),
     async recover() {
+      const left = jobs.list().filter(({ state }) => state === 'interrupted')
+      await restoreLunsForJobs(
+        context,
+        left.map(({ id }) => id),
+      )
       return jobs.recover().flatMap(({ jobId, outcome }) => (outcome === 'left' ? [] : [jobId]))
     },
     async close() {

@@ -33,6 +33,7 @@ describe('U9: every command', () => {
     expect(withPlan.toSorted()).toEqual([
       'containers create',
       'containers delete',
+      'containers export',
       'decommission',
       'deploy',
       'deployments restore',

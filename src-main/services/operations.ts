@@ -4,6 +4,7 @@ import { AppError } from '#shared/errors/app-error.ts'
 import type { ServiceContext } from './context.ts'
 import { planDecommission } from './plans/plan-decommission.ts'
 import { planDeploy } from './plans/plan-deploy.ts'
+import { planExport } from './plans/plan-export.ts'
 import { planRestore } from './plans/plan-restore.ts'
 import { planSingleStep } from './plans/plan-single-step.ts'
 import { planStage } from './plans/plan-stage.ts'
@@ -54,6 +55,8 @@ function work(context: ServiceContext, operation: Operation): Promise<PlannedWor
       return planDeploy(context, operation, signal)
     case 'decommission':
       return planDecommission(context, operation, signal)
+    case 'export':
+      return planExport(context, operation, signal)
     case 'restore-deployments':
       return planRestore(context, operation, signal)
     case 'verify-unit':

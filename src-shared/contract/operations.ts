@@ -51,6 +51,15 @@ export const decommissionSchema = z.object({
   deployments: z.array(nameSchema).min(1),
 })
 
+/** Container -> folder of the computer that the console runs on. */
+export const exportSchema = z.object({
+  kind: z.literal('export'),
+  ...containerRef,
+  host: nameSchema,
+  /** Absolute path of a folder that is not there yet. */
+  folder: z.string().min(1).max(4096),
+})
+
 /** After a restart of a host: deployments are attached, mounted, registered and started again, as far as they lack it. */
 export const restoreDeploymentsSchema = z.object({
   kind: z.literal('restore-deployments'),
@@ -113,6 +122,7 @@ export const operationSchema = z.discriminatedUnion('kind', [
   stageSchema,
   deploySchema,
   decommissionSchema,
+  exportSchema,
   restoreDeploymentsSchema,
   ...singleStepSchemas,
   ...unitWorkSchemas,

@@ -24,6 +24,8 @@ export interface HostStorageBench {
   newLun(sizeBytes: number, onFullVolume?: boolean): Promise<LunAddress>
   /** Puts another LUN (serial, content) in the place of this one, under the same target name. */
   replaceLun(lun: LunAddress): Promise<void>
+  /** From now on the array exports this LUN for reading only. */
+  protectLun(lun: LunAddress): Promise<void>
   /** How many initiators are logged in. */
   countSessions(lun: LunAddress): Promise<number>
   /** The file under the LUN, where the test process can reach it. */

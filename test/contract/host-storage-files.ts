@@ -35,6 +35,36 @@ const oddNames = [
 
 export const filePromises: readonly HostPromise[] = [
   {
+    name: 'A4: attached for reading only where the array exports it so; its files are sent to the console',
+    async run(bench) {
+      const { driver } = bench
+      const lun = await mountedUnit(bench)
+      const bytes = randomBytes(3 * MiB + 5)
+      await driver.receiveFile(lun, 'file', bytes.length, () => chunked(bytes)).run(context)
+      await driver.syncUnit(lun).run(context)
+      await putAway(bench, lun)
+      await bench.protectLun(lun)
+      const { device } = await driver.attachLun(lun).run(context)
+      assert.equal(await onHost(bench, sh`blockdev --getro ${device}`), '1')
+      await driver.mountUnit(lun, { fileSystem: 'ext4', readOnly: true }).run(context)
+      const chunks: Uint8Array[] = []
+      const take = async (chunk: Uint8Array): Promise<void> => void chunks.push(Buffer.from(chunk))
+      const seen: ByteProgress[] = []
+      const sent = await driver
+        .sendFile(lun, 'file', bytes.length, take)
+        .run({ ...context, report: (progress) => seen.push(progress) })
+      assert.deepEqual(sent, { name: 'file', sizeBytes: bytes.length, sha256: sha256(bytes) })
+      assert.ok(Buffer.concat(chunks).equals(bytes))
+      assert.deepEqual(seen.at(-1), { bytes: bytes.length, totalBytes: bytes.length })
+      await assertFails('stale', driver.sendFile(lun, 'file', bytes.length + 1, take).run(context))
+      await assertFails('not-found', driver.sendFile(lun, 'absent', 1, take).run(context))
+      const refusal = new Error('no room')
+      const refusing = driver.sendFile(lun, 'file', bytes.length, () => Promise.reject(refusal))
+      await assert.rejects(refusing.run(context), (error) => error === refusal)
+      await putAway(bench, lun)
+    },
+  },
+  {
     name: 'A6: files of any name are copied whole, with their holes and with progress',
     async run(bench) {
       const lun = await mountedUnit(bench)

@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { z } from 'zod'
 import { wireErrorSchema } from '#shared/errors/wire-error.ts'
@@ -61,6 +63,12 @@ describeLab('users who are not root, with a real sudo', () => {
     ])
     await expectUp(lab, await listDeployments(gantry))
     await runJobs(gantry, ['decommission', 'by-sudo', '--yes'])
+
+    const folder = join(gantry.dataDir, 'exported')
+    const [exported] = await runJobs(gantry, ['containers', 'export', container, '--to', folder])
+    const receiving = exported?.steps.find(({ id }) => id === 'receive-0')
+    expect(receiving?.commands.join(), 'SFTP would not run as root').not.toContain('sftp')
+    expect(readdirSync(folder)).toContain('disk0.raw')
 
     const never = ['--start', '--wait', 'serial:NEVER']
     let seen = ''

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -25,6 +25,8 @@ export class CrashBench {
   readonly stage: (name: string) => string[]
   /** Half of the start of a process is compiling. */
   readonly #compileCache = mkdtempSync(join(tmpdir(), 'gantry-compiled-'))
+  /** Folder of exported folders. */
+  readonly #exports = mkdtempSync(join(tmpdir(), 'gantry-exports-'))
   #beginning: DeviceInventory = new Map()
 
   constructor(lab: Lab) {
@@ -37,6 +39,9 @@ export class CrashBench {
   readonly deploy = (name: string, sign = 'VMREADY'): string[] => [
     ...['deploy', 'array/vol1/base', '--host', 'host', '--name-pattern', name],
     ...['--start', '--wait', `serial:${sign}`],
+  ]
+  readonly export = (name: string): string[] => [
+    ...['containers', 'export', 'array/vol1/base', '--host', 'host', '--to', join(this.#exports, name)],
   ]
   readonly decommission = (name: string): string[] => ['decommission', name, '--yes']
 
@@ -58,6 +63,7 @@ export class CrashBench {
     await this.gantry.run(['containers', 'delete', 'array/vol1/base', '--yes'])
     this.gantry.dispose()
     rmSync(this.#compileCache, { recursive: true, force: true })
+    rmSync(this.#exports, { recursive: true, force: true })
   }
 
   run(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
@@ -109,6 +115,10 @@ export class CrashBench {
     }
   }
 
+  removeExport(name: string): void {
+    rmSync(join(this.#exports, name), { recursive: true, force: true })
+  }
+
   /** After a failed test: so that the next one does not fail for its leftovers. */
   async tidy(): Promise<void> {
     await this.run(['jobs', 'recover'])
@@ -120,11 +130,24 @@ export class CrashBench {
       ['containers', 'delete', 'array/vol1/crashed', '--yes'],
     ])
       await this.run(args)
+    for (const name of readdirSync(this.#exports)) this.removeExport(name)
     await this.begin()
   }
 
   async #observe(): Promise<DeviceInventory> {
-    return new Map([...(await observeDevices(this.lab)), ...this.#observeRecords()])
+    return new Map([
+      ...(await observeDevices(this.lab)),
+      ...this.#observeRecords(),
+      ...this.#observeExports(),
+    ])
+  }
+
+  #observeExports(): [string, string][] {
+    return readdirSync(this.#exports, { recursive: true, withFileTypes: true }).flatMap((entry) => {
+      const path = join(entry.parentPath, entry.name)
+      const size = entry.isFile() ? statSync(path).size : 'folder'
+      return [[`console: ${path.slice(this.#exports.length)}`, String(size)]]
+    })
   }
 
   /** Read past the program: what it has on record of devices, and of jobs that have not ended. */

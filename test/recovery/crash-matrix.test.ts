@@ -11,6 +11,8 @@ describeLab('crash matrix', () => {
   let bench: CrashBench
   /** What a deployment adds, without a crash. */
   let deployed: string[]
+  /** What an export adds: a folder of this computer. */
+  let exported: string[]
 
   beforeAll(async () => {
     bench = new CrashBench(theLab())
@@ -19,6 +21,10 @@ describeLab('crash matrix', () => {
     deployed = await bench.changes()
     await bench.ok(bench.decommission('crashed'))
     expect(await bench.changes([])).toEqual([])
+    await bench.ok(bench.export('crashed'))
+    exported = await bench.changes()
+    expect(exported).toHaveLength(4)
+    bench.removeExport('crashed')
   })
   afterAll(() => bench.close())
   beforeEach(() => {
@@ -31,6 +37,7 @@ describeLab('crash matrix', () => {
       stage: bench.stage('crashed'),
       deploy: bench.deploy('other'),
       decommission: bench.decommission('crashed'),
+      export: bench.export('crashed'),
     }
     for (const kind of kinds) {
       const steps = await bench.planOf(commands[kind])
@@ -71,8 +78,24 @@ describeLab('crash matrix', () => {
     })
   })
 
+  describe('an export that is killed, and killed again while it is recovered, is finished', () => {
+    const points = applyPointsOf('export')
+    const half = Math.ceil(points.length / 2)
+    const lives = points.slice(0, half).map((point, index) => [point, points[half + index] ?? point] as const)
+    test('every point is in a life', () => {
+      expect(new Set(lives.flat())).toEqual(new Set(points))
+    })
+    test.each(lives)('%s, then %s', async (first, second) => {
+      await bench.killAt(bench.export('crashed'), first)
+      await bench.killAt(['jobs', 'recover'], second)
+      expect(await bench.recover()).toEqual([{ kind: 'export', state: 'done' }])
+      expect(await bench.changes(exported)).toEqual(exported)
+      bench.removeExport('crashed')
+    })
+  })
+
   describe('an undo that is killed is finished', () => {
-    const cases = (['stage', 'deploy'] as const).flatMap((kind) =>
+    const cases = (['stage', 'deploy', 'export'] as const).flatMap((kind) =>
       undoCasesOf(kind).map(({ point, failing }) => ({ kind, point, failing })),
     )
     test.each(cases)('$point', async ({ kind, point, failing }) => {

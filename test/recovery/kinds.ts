@@ -2,7 +2,7 @@
 export const applyPoints = ['after-intent', 'after-apply', 'after-done'] as const
 export const undoPoints = ['before-undo', 'after-undo'] as const
 
-export const kinds = ['stage', 'deploy', 'decommission'] as const
+export const kinds = ['stage', 'deploy', 'decommission', 'export'] as const
 export type Kind = (typeof kinds)[number]
 
 const listOf = (text: string): string[] => text.trim().split(/\s+/)
@@ -18,6 +18,9 @@ export const stepsOf: Record<Kind, readonly string[]> = {
   deploy: listOf('snapshot clone create-lun attach define start wait record'),
   decommission: listOf(`
     stop undefine unmount detach unmap-lun destroy-lun delete-clone delete-snapshot record`),
+  export: listOf(`
+    make-folder snapshot create-lun attach receive-0 describe
+    unmount detach unmap-lun destroy-lun delete-snapshot publish`),
 }
 
 /** Those of them that have an undo. */
@@ -25,6 +28,7 @@ export const undoableOf: Record<Kind, readonly string[]> = {
   stage: listOf('create-container create-lun attach mount record'),
   deploy: listOf('snapshot clone create-lun attach define start record'),
   decommission: [],
+  export: listOf('make-folder snapshot create-lun attach publish'),
 }
 
 /** "stage/mount/after-apply" for every step and point of a kind. */
@@ -37,17 +41,24 @@ export interface UndoCase {
   readonly failing: string
 }
 
-/**
- * A staging fails while its LUN is still online, as there is most to undo then; what comes after that is undone when
- * the last step fails.
- */
-export const undoCasesOf = (kind: Kind): UndoCase[] =>
-  undoableOf[kind].flatMap((step) =>
+/** The step that fails so that the others are undone: for a LUN that is there for a while, one while it is online. */
+const failingStep: Record<Kind, string | undefined> = {
+  stage: 'write-header',
+  deploy: undefined,
+  decommission: undefined,
+  export: 'describe',
+}
+
+/** What comes after that step is undone when the last one fails. */
+export const undoCasesOf = (kind: Kind): UndoCase[] => {
+  const last = stepsOf[kind].at(-1) ?? ''
+  return undoableOf[kind].flatMap((step) =>
     undoPoints.map((point) => ({
       point: `${kind}/${step}/${point}`,
-      failing: kind === 'stage' && step !== 'record' ? 'stage/write-header' : `${kind}/record`,
+      failing: `${kind}/${step === last ? last : (failingStep[kind] ?? last)}`,
     })),
   )
+}
 
 export const undoPointsOfSingleStep = (step: string): UndoCase[] =>
   undoPoints.map((point) => ({ point: `single-step/${step}/${point}`, failing: `single-step/${step}` }))

@@ -8,6 +8,7 @@ import { present, sizeOption } from '../parse-options.ts'
 import { findContainer, parseContainer } from '../references.ts'
 import { formatTable } from '../table.ts'
 import type { MakeAction } from '../tools.ts'
+import { registerExportCommand } from './export.ts'
 
 type Details = OutputOf<'inventory.showContainer'>
 
@@ -55,6 +56,8 @@ export function registerContainerCommands(program: Command, makeAction: MakeActi
         return { value: details, text: describeContainer(details) }
       }),
     )
+
+  registerExportCommand(containers, makeAction)
 
   addPlanOption(containers.command('create'))
     .argument('<container>', 'ARRAY/VOLUME/NAME')

@@ -140,6 +140,16 @@ export interface UnitFiles {
     sizeBytes: number,
     content: () => AsyncIterable<Uint8Array>,
   ): Action<FileChecksum>
+  /**
+   * Hands the bytes of a file on the mounted unit to `accept`, in order and awaited (back-pressure); what it throws is
+   * thrown. Returns the checksum of what was handed on; stale when the file has not that size.
+   */
+  sendFile(
+    lun: LunAddress,
+    name: string,
+    sizeBytes: number,
+    accept: (chunk: Uint8Array) => Promise<void>,
+  ): Action<FileChecksum>
   /** `sync -f`; a full volume shows here and nowhere else. */
   syncUnit(lun: LunAddress): Action
   /** Checksums of files anywhere on the host, read from the device and not from a cache of what was written. */
@@ -178,7 +188,10 @@ export interface HostDriver {
     disks: readonly { readonly name: string; readonly format: ImageFormat }[],
   ): VmConfiguration
 
-  /** Logs in and waits until the block device with the LUN's serial is there. Again: succeeds, same device. */
+  /**
+   * Logs in and waits until the block device with the LUN's serial is there, read-only where the array exports it so.
+   * Again: succeeds, same device.
+   */
   attachLun(lun: LunAddress): Action<AttachedLun>
   findAttached(lun: LunAddress, signal: AbortSignal): Promise<AttachedLun | undefined>
   /** Logs out and proves that the device is gone. Refuses (busy) while it is mounted. Not there: succeeds. */

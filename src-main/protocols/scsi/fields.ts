@@ -7,7 +7,6 @@ import { AppError } from '#shared/errors/app-error.ts'
 
 export const u8 = (bytes: Uint8Array, at: number): number => bytes[at] ?? 0
 export const u16 = (bytes: Uint8Array, at: number): number => (u8(bytes, at) << 8) | u8(bytes, at + 1)
-export const u24 = (bytes: Uint8Array, at: number): number => (u16(bytes, at) << 8) | u8(bytes, at + 2)
 export const u32 = (bytes: Uint8Array, at: number): number => u16(bytes, at) * 0x10000 + u16(bytes, at + 2)
 export const u64 = (bytes: Uint8Array, at: number): number =>
   u32(bytes, at) * 0x1_0000_0000 + u32(bytes, at + 4)

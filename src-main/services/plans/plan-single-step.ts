@@ -9,7 +9,8 @@ import { restoreLostLuns } from './lost-luns.ts'
 import type { PlannedWork } from './planned.ts'
 import { requireLunNumbers, volumeOf } from './volume-checks.ts'
 
-type Input = Extract<Operation, { array: string }> & Exclude<Operation, { kind: 'stage' | 'deploy' }>
+type Input = Extract<Operation, { array: string }> &
+  Exclude<Operation, { kind: 'stage' | 'deploy' | 'export' }>
 
 /** A18: each step of staging and deployment by itself. */
 export async function planSingleStep(

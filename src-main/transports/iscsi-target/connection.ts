@@ -212,8 +212,13 @@ function readingInto(
   accepted: Socket,
   reader: { readonly next: () => Buffer; readonly take: (buffer: Buffer, length: number) => boolean },
 ): Socket {
+  // Without its handle it is closed for the server's count of connections, and the connection is not.
+  const inside = accepted as unknown as Record<string, unknown>
+  const handle = inside['_handle']
+  inside['_handle'] = null
+  accepted.destroy()
   const options = {
-    handle: (accepted as unknown as Record<string, unknown>)['_handle'],
+    handle,
     onread: {
       buffer: reader.next,
       callback: (length: number, buffer: Buffer) => reader.take(buffer, length),

@@ -343,6 +343,3 @@ function readDefectData(cdb: CdbOf<'read-defect-data'>): Plan {
   bytes[1] = (cdb.primary === true ? 0x10 : 0) | (cdb.grown === true ? 0x08 : 0) | (cdb.format ?? 0)
   return answer(bytes, cdb.allocationLength)
 }
-
-/** A LUN number under which nothing is served. */
-export const noSuchLun = (): Outcome => ({ status: scsiStatus.checkCondition, sense: senses.lunNotSupported })

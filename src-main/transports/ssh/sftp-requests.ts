@@ -2,11 +2,11 @@ import type { FileEntry } from 'ssh2'
 import { status, StatusError, type SftpChannel } from './sftp-channel.ts'
 
 /*
- * A window of 2 MiB in flight, the most that ssh2 grants. OpenSSH answers such a request in one piece and is asked the
- * less often; for servers that take less, ssh2 divides it.
+ * What OpenSSH answers at most in one piece, and as many as fit the window of 2 MiB that ssh2 grants: small requests
+ * cost a system call and a window of their own each. For servers that take less ssh2 divides them.
  */
-const pieceBytes = 128 * 1024
-const pieces = 16
+const pieceBytes = 255 * 1024
+const pieces = 8
 const spaceLeftBytes = 1024 * 1024
 
 /** A rejection that may be looked at later, or never. */

@@ -65,6 +65,7 @@ export function runHostPromises(
         return lun
       },
       replaceLun: (lun) => array.replace(lun),
+      protectLun: (lun) => array.protect(lun),
       countSessions: (lun) => array.sessions(lun),
       backingOf: (lun) => array.backingOf(lun),
     }

@@ -15,6 +15,8 @@ export interface ScratchArray {
   backingOf(lun: LunAddress): string
   /** Makes another LUN with this one's target name: same address, other serial, other content. */
   replace(lun: LunAddress): Promise<void>
+  /** Exports it for reading only from now on. */
+  protect(lun: LunAddress): Promise<void>
   sessions(lun: LunAddress): Promise<number>
   readonly directory: string
   stop(): Promise<void>
@@ -112,6 +114,11 @@ export async function startScratchArray(options: Options): Promise<ScratchArray>
       await (await open(other, 'wx')).close()
       await truncate(other, 64 << 20)
       await makeLun(tid, lun.target, `${lun.serial.slice(0, 30)}-other`, lun.naa.replace(/.$/, 'f'), other)
+    },
+
+    async protect(lun) {
+      const at = ['--tid', String(getLun(lun).tid), '--lun', String(lun.lun)]
+      await admin('--op', 'update', '--mode', 'logicalunit', ...at, '--params', 'readonly=1')
     },
 
     async sessions(lun) {

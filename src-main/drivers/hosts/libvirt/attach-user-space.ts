@@ -27,6 +27,11 @@ export const attachUserSpace: ShellScript = sh`user_space_usable() {
   [ -n "$device" ] && [ "$(processes | wc -l)" -eq 2 ] &&
     dd if="$device" of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null
 }
+serve() {
+  timeout 20 qemu-nbd --fork --persistent $read_only -k "$socket" --cache=none --discard=unmap \\
+    --image-opts "driver=iscsi,transport=tcp,portal=$portal,target=$target,lun=$lun,initiator-name=$initiator" \\
+    </dev/null >"$dir/log" 2>&1 9>&-
+}
 attach_user_space() {
   user_space_usable && return
   for tool in qemu-nbd nbdfuse losetup partx; do
@@ -39,13 +44,14 @@ attach_user_space() {
   verify_user_space
   mkdir -p "$dir"
   : >"$dir/disk"
-  timeout 20 qemu-nbd --fork --persistent -k "$socket" --cache=none --discard=unmap \\
-    --image-opts "driver=iscsi,transport=tcp,portal=$portal,target=$target,lun=$lun,initiator-name=$initiator" \\
-    </dev/null >"$dir/log" 2>&1 9>&- || fail ${exit.loginFailed} "$(cat "$dir/log")"
+  read_only=
+  serve || { # a LUN that the array exports for reading only is refused to who wants to write
+    grep -q 'write protected' "$dir/log" && read_only=--read-only && serve
+  } || fail ${exit.loginFailed} "$(cat "$dir/log")"
   # one connection: requests stay in order behind each flush
   setsid nbdfuse -C 1 "$dir/disk" --unix "$socket" </dev/null >>"$dir/log" 2>&1 9>&- &
   wait_for 10 test -s "$dir/disk" || fail ${exit.notInTime} "nbdfuse: $(cat "$dir/log")"
-  device=$(losetup --find --show --direct-io=on "$dir/disk")
+  device=$(losetup --find --show --direct-io=on $read_only "$dir/disk")
   # losetup -d leaves partitions that partx had added: whoever used this number before may have left some
   for left_over in /sys/block/"\${device#/dev/}"/*/partition; do
     [ ! -e "$left_over" ] || { partx -d "$device" 2>/dev/null || true; break; }

@@ -8,6 +8,7 @@ import { createHashing } from './hash.ts'
 import { createLunRunner } from './lun-runner.ts'
 import { createMounts } from './mount.ts'
 import { createPreparation } from './prepare.ts'
+import { createSending } from './send.ts'
 
 export type HostStorage = Pick<HostDriver, 'attachLun' | 'findAttached' | 'detachLun'> &
   Omit<UnitFiles, 'describeVm'>
@@ -20,6 +21,7 @@ export function createHostStorage(config: LibvirtHostConfig, shell: Shell): Host
     ...createPreparation(runner),
     ...createMounts(runner),
     ...createCopies(runner),
+    ...createSending(runner, shell.files),
     ...createHashing(config.name, shell),
     ...createConversion(runner),
   }
