@@ -32,6 +32,7 @@ try {
     await tell({ born: true })
     await daemon.ended
     log('ended')
+    process.exit()
   }
 } catch (error) {
   const wire = encodeError(error)
