@@ -37,7 +37,7 @@ export interface LoneTools {
   readonly io: CliIo
   readonly globals: GlobalOptions
   /** Runs a command with its own surroundings; its exit code. Never rejects. */
-  run(args: readonly string[], io: CliIo): Promise<number>
+  readonly run: (args: readonly string[], io: CliIo) => Promise<number>
 }
 export type MakeLoneAction = (
   run: (tools: LoneTools) => Promise<Outcome>,
