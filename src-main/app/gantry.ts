@@ -56,14 +56,15 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
   const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
-  const unitDevices = createUnitDevices()
+  const initiatorName = consoleInitiatorName(dataDir)
+  const unitDevices = createUnitDevices(secrets, initiatorName)
   const devices = createDevices({
     store,
     ssh,
     secrets,
     computer: {
       dataDir,
-      initiatorName: consoleInitiatorName(dataDir),
+      initiatorName,
       openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
     },
   })
@@ -125,6 +126,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     },
     async close() {
       await jobs.stop('leave')
+      await unitDevices.close()
       await ssh.close()
       store.close()
     },
