@@ -19,6 +19,7 @@ import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
 import { openExportFolder } from '#main/services/exports/local-folder.ts'
 import { createOperations } from '#main/services/operations.ts'
+import { restoreLunsForJobs } from '#main/services/restore-for-jobs.ts'
 import { openImageContent } from '#main/services/templates/image-content.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
 import { openTemplateFile } from '#main/services/templates/template-content.ts'
@@ -55,14 +56,15 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
   const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
-  const unitDevices = createUnitDevices()
+  const initiatorName = consoleInitiatorName(dataDir)
+  const unitDevices = createUnitDevices(secrets, initiatorName)
   const devices = createDevices({
     store,
     ssh,
     secrets,
     computer: {
       dataDir,
-      initiatorName: consoleInitiatorName(dataDir),
+      initiatorName,
       openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
     },
   })
@@ -115,10 +117,16 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
   return {
     api: createApi({ handlers, events }),
     async recover() {
+      const left = jobs.list().filter(({ state }) => state === 'interrupted')
+      await restoreLunsForJobs(
+        context,
+        left.map(({ id }) => id),
+      )
       return jobs.recover().flatMap(({ jobId, outcome }) => (outcome === 'left' ? [] : [jobId]))
     },
     async close() {
       await jobs.stop('leave')
+      await unitDevices.close()
       await ssh.close()
       store.close()
     },

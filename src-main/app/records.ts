@@ -20,5 +20,9 @@ export const inventoryRecords = (store: Store): InventoryRecords => ({
       source,
       summary: { vm, files, warnings },
       learntAt: new Date().toISOString(),
+      learntHow:
+        source.kind !== 'domain' && source.on === 'console'
+          ? 'console: readTemplate'
+          : `host ${host}: readTemplate`,
     }),
 })

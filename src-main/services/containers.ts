@@ -91,5 +91,6 @@ async function readContainer(
     state: unit.state,
     ...staged,
     learntAt: now(),
+    learntHow: `array ${array.config.name}: readObject`,
   }
 }

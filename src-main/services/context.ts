@@ -28,7 +28,7 @@ export async function factsOfHost(
   const { config, facts: known } = context.store.hosts.get(name)
   if (known !== undefined) return known
   const { checks: _checks, ...facts } = await context.devices.host(name).probe(signal)
-  context.store.hosts.put({ config, facts, learntAt: now() })
+  context.store.hosts.put({ config, facts, learntAt: now(), learntHow: `host ${name}: probe` })
   return facts
 }
 

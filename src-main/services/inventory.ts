@@ -30,7 +30,12 @@ export function createInventory(context: ServiceContext, candidates: Candidates)
     const failed = probe.checks.some(({ ok }) => !ok)
     const volumes = failed ? [] : await driver.listVolumes(signal())
     store.transaction(() => {
-      store.arrays.put({ config: driver.config, identity: probe.identity, learntAt: now() })
+      store.arrays.put({
+        config: driver.config,
+        identity: probe.identity,
+        learntAt: now(),
+        learntHow: `array ${driver.config.name}: probe`,
+      })
       if (!failed) store.volumes.replaceAll(driver.config.name, volumes)
     })
     context.inventoryChanged()
@@ -39,7 +44,12 @@ export function createInventory(context: ServiceContext, candidates: Candidates)
   const learnHost = async (driver: HostDriver): Promise<HostProbe> => {
     const probe = await driver.probe(signal())
     const { checks: _checks, ...facts } = probe
-    store.hosts.put({ config: driver.config, facts, learntAt: now() })
+    store.hosts.put({
+      config: driver.config,
+      facts,
+      learntAt: now(),
+      learntHow: `host ${driver.config.name}: probe`,
+    })
     context.inventoryChanged()
     return probe
   }

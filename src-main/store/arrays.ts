@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { instantSchema } from '#shared/domain/names.ts'
+import { instantSchema, learntHowSchema } from '#shared/domain/names.ts'
 import { arrayConfigSchema, arrayIdentitySchema } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { Connection } from './database.ts'
@@ -10,6 +10,7 @@ export const arrayRecordSchema = z.object({
   /** What the array said it is when it was last asked, at `learntAt`. */
   identity: arrayIdentitySchema.optional(),
   learntAt: instantSchema.optional(),
+  learntHow: learntHowSchema,
 })
 export type ArrayRecord = z.infer<typeof arrayRecordSchema>
 
@@ -29,6 +30,7 @@ interface Row {
   config: string
   identity: string | null
   learnt_at: string | null
+  learnt_how: string | null
 }
 
 const describe = (name: string): string => `array ${name}`
@@ -39,14 +41,15 @@ function toRecord(row: Row): ArrayRecord {
     config: decodeDocument(arrayConfigSchema, row.config, object),
     ...(row.identity === null ? {} : { identity: decodeDocument(arrayIdentitySchema, row.identity, object) }),
     ...(row.learnt_at === null ? {} : { learntAt: row.learnt_at }),
+    ...(row.learnt_how === null ? {} : { learntHow: row.learnt_how }),
   }
 }
 
 export function createArrayRepository({ db, write }: Connection): ArrayRepository {
   const upsert = db.prepare<[Row]>(
-    `INSERT INTO arrays (name, config, identity, learnt_at) VALUES (@name, @config, @identity, @learnt_at)
+    `INSERT INTO arrays (name, config, identity, learnt_at, learnt_how) VALUES (@name, @config, @identity, @learnt_at, @learnt_how)
      ON CONFLICT (name) DO UPDATE SET config = excluded.config, identity = excluded.identity,
-       learnt_at = excluded.learnt_at`,
+       learnt_at = excluded.learnt_at, learnt_how = excluded.learnt_how`,
   )
   const select = db.prepare<[string], Row>('SELECT * FROM arrays WHERE name = ?')
   const selectAll = db.prepare<[], Row>('SELECT * FROM arrays ORDER BY name')
@@ -72,6 +75,7 @@ export function createArrayRepository({ db, write }: Connection): ArrayRepositor
           config: JSON.stringify(document.config),
           identity: document.identity === undefined ? null : JSON.stringify(document.identity),
           learnt_at: document.learntAt ?? null,
+          learnt_how: document.learntHow ?? null,
         }),
       )
     },

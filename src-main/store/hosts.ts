@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { hostFactsSchema } from '#shared/contract/inventory.ts'
 import { hostConfigSchema } from '#shared/domain/compute.ts'
-import { instantSchema } from '#shared/domain/names.ts'
+import { instantSchema, learntHowSchema } from '#shared/domain/names.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { Connection } from './database.ts'
 import { decodeDocument, encodeDocument, required } from './documents.ts'
@@ -11,6 +11,7 @@ export const hostRecordSchema = z.object({
   /** What the host said when it was last asked, at `learntAt`. */
   facts: hostFactsSchema.optional(),
   learntAt: instantSchema.optional(),
+  learntHow: learntHowSchema,
 })
 export type HostRecord = z.infer<typeof hostRecordSchema>
 
@@ -30,6 +31,7 @@ interface Row {
   config: string
   facts: string | null
   learnt_at: string | null
+  learnt_how: string | null
 }
 
 const describe = (name: string): string => `host ${name}`
@@ -40,14 +42,15 @@ function toRecord(row: Row): HostRecord {
     config: decodeDocument(hostConfigSchema, row.config, object),
     ...(row.facts === null ? {} : { facts: decodeDocument(hostFactsSchema, row.facts, object) }),
     ...(row.learnt_at === null ? {} : { learntAt: row.learnt_at }),
+    ...(row.learnt_how === null ? {} : { learntHow: row.learnt_how }),
   }
 }
 
 export function createHostRepository({ db, write }: Connection): HostRepository {
   const upsert = db.prepare<[Row]>(
-    `INSERT INTO hosts (name, config, facts, learnt_at) VALUES (@name, @config, @facts, @learnt_at)
+    `INSERT INTO hosts (name, config, facts, learnt_at, learnt_how) VALUES (@name, @config, @facts, @learnt_at, @learnt_how)
      ON CONFLICT (name) DO UPDATE SET config = excluded.config, facts = excluded.facts,
-       learnt_at = excluded.learnt_at`,
+       learnt_at = excluded.learnt_at, learnt_how = excluded.learnt_how`,
   )
   const select = db.prepare<[string], Row>('SELECT * FROM hosts WHERE name = ?')
   const selectAll = db.prepare<[], Row>('SELECT * FROM hosts ORDER BY name')
@@ -69,6 +72,7 @@ export function createHostRepository({ db, write }: Connection): HostRepository 
           config: JSON.stringify(document.config),
           facts: document.facts === undefined ? null : JSON.stringify(document.facts),
           learnt_at: document.learntAt ?? null,
+          learnt_how: document.learntHow ?? null,
         }),
       )
     },

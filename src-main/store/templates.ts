@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { templateSchema, templateSourceSchema } from '#shared/domain/compute.ts'
 import type { TemplateSource } from '#shared/domain/compute.ts'
-import { instantSchema, nameSchema } from '#shared/domain/names.ts'
+import { instantSchema, learntHowSchema, nameSchema } from '#shared/domain/names.ts'
 import type { Connection } from './database.ts'
 import { decodeDocument, encodeDocument, required } from './documents.ts'
 
@@ -16,6 +16,7 @@ export const templateRecordSchema = z.object({
   source: templateSourceSchema,
   summary: summarySchema,
   learntAt: instantSchema,
+  learntHow: learntHowSchema,
 })
 export type TemplateRecord = z.infer<typeof templateRecordSchema>
 
@@ -36,6 +37,7 @@ interface Row {
   name: string
   summary: string
   learnt_at: string
+  learnt_how: string | null
 }
 
 const describe = (host: string, name: string): string => `template ${name} of host ${host}`
@@ -52,15 +54,16 @@ function toRecord(row: Row): TemplateRecord {
     source: decodeDocument(templateSourceSchema, row.source, object),
     summary: decodeDocument(summarySchema, row.summary, object),
     learntAt: row.learnt_at,
+    ...(row.learnt_how === null ? {} : { learntHow: row.learnt_how }),
   }
 }
 
 export function createTemplateRepository({ db, write }: Connection): TemplateRepository {
   const upsert = db.prepare<[Row]>(
-    `INSERT INTO templates (host, source, name, summary, learnt_at)
-     VALUES (@host, @source, @name, @summary, @learnt_at)
+    `INSERT INTO templates (host, source, name, summary, learnt_at, learnt_how)
+     VALUES (@host, @source, @name, @summary, @learnt_at, @learnt_how)
      ON CONFLICT (host, source) DO UPDATE SET name = excluded.name, summary = excluded.summary,
-       learnt_at = excluded.learnt_at`,
+       learnt_at = excluded.learnt_at, learnt_how = excluded.learnt_how`,
   )
   const select = db.prepare<[string, string], Row>('SELECT * FROM templates WHERE host = ? AND source = ?')
   const selectAll = db.prepare<[], Row>('SELECT * FROM templates ORDER BY host, name, source')
@@ -82,6 +85,7 @@ export function createTemplateRepository({ db, write }: Connection): TemplateRep
           name: document.name,
           summary: JSON.stringify(document.summary),
           learnt_at: document.learntAt,
+          learnt_how: document.learntHow ?? null,
         }),
       )
     },

@@ -8,7 +8,7 @@ import {
   vmSchema,
 } from '../domain/compute.ts'
 import { sshConnectionSchema } from '../domain/connection.ts'
-import { instantSchema, nameSchema } from '../domain/names.ts'
+import { instantSchema, learntHowSchema, nameSchema } from '../domain/names.ts'
 import {
   arrayConfigSchema,
   arrayIdentitySchema,
@@ -33,6 +33,7 @@ export const arrayEntrySchema = z.object({
   identity: arrayIdentitySchema.optional(),
   volumes: z.array(volumeSchema),
   learntAt: instantSchema.optional(),
+  learntHow: learntHowSchema,
 })
 export const arrayProbeSchema = z.object({ identity: arrayIdentitySchema, checks: z.array(checkSchema) })
 
@@ -48,6 +49,7 @@ export const hostEntrySchema = z.object({
   config: hostConfigSchema,
   facts: hostFactsSchema.optional(),
   learntAt: instantSchema.optional(),
+  learntHow: learntHowSchema,
 })
 export const hostProbeSchema = hostFactsSchema.extend({ checks: z.array(checkSchema) })
 

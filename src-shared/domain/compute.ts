@@ -1,6 +1,13 @@
 import { z } from 'zod'
 import { sshConnectionSchema } from './connection.ts'
-import { initiatorNameSchema, instantSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
+import {
+  initiatorNameSchema,
+  instantSchema,
+  learntHowSchema,
+  nameSchema,
+  remotePathSchema,
+  uuidSchema,
+} from './names.ts'
 import { fileSystemTypeSchema, lunAddressSchema, objectRefSchema, osTypeSchema } from './storage.ts'
 
 /** For VMs that bring no configuration: `auto` (default) is KVM where it works. */
@@ -76,6 +83,7 @@ export const vmSchema = z.object({
   cpus: z.int(),
   disks: z.array(vmDiskSchema),
   learntAt: instantSchema,
+  learntHow: learntHowSchema,
 })
 export type Vm = z.infer<typeof vmSchema>
 

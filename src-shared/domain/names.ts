@@ -45,3 +45,9 @@ export const localPathSchema = z
   )
 
 export const instantSchema = z.iso.datetime()
+
+/**
+ * Which call of which device a fact is from, beside when it was learnt: "array san1: listVolumes". Absent in what an
+ * older version has recorded.
+ */
+export const learntHowSchema = z.string().max(300).optional()

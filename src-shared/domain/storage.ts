@@ -1,6 +1,13 @@
 import { z } from 'zod'
 import { secretSourceSchema, sshConnectionSchema } from './connection.ts'
-import { instantSchema, localPathSchema, nameSchema, remotePathSchema, uuidSchema } from './names.ts'
+import {
+  instantSchema,
+  learntHowSchema,
+  localPathSchema,
+  nameSchema,
+  remotePathSchema,
+  uuidSchema,
+} from './names.ts'
 
 /** osType decides alignment, partition types and where a container may be deployed (A3, A13). */
 export const osTypes = ['linux', 'windows', 'vmware'] as const
@@ -103,6 +110,7 @@ export const volumeSchema = z.object({
   lunCount: z.int(),
   lunLimit: z.int(),
   learntAt: instantSchema,
+  learntHow: learntHowSchema,
 })
 export type Volume = z.infer<typeof volumeSchema>
 
@@ -174,5 +182,6 @@ export const containerSchema = z.object({
     })
     .optional(),
   learntAt: instantSchema,
+  learntHow: learntHowSchema,
 })
 export type Container = z.infer<typeof containerSchema>

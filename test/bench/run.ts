@@ -1,6 +1,7 @@
 /** `npm run bench -- NAME ...`: prints one JSON line for each figure. Without a name: all. */
 export const benches: Record<string, () => Promise<void>> = {
   deploy: async () => (await import('./deploy.ts')).benchDeploy(),
+  iscsi: async () => (await import('./iscsi.ts')).benchIscsi(),
   ssh: async () => (await import('./ssh.ts')).benchSsh(),
 }
 

@@ -71,4 +71,13 @@ describeLab('crash matrix of a restarted host', () => {
     expect(await bench.recover()).toEqual([{ kind: 'deploy', state: 'done' }])
     expect(await bench.changes(deployed)).toEqual(deployed)
   })
+
+  test('a target daemon that restarts under a staging: its LUN is made again, then all is undone', async () => {
+    await bench.ok(bench.decommission('crashed'))
+    await bench.killAt(bench.stage('crashed'), 'stage/mount/after-done')
+    await bench.lab.killArrayDaemon()
+    await bench.lab.startArrayDaemon()
+    expect(await bench.recover()).toEqual([{ kind: 'stage', state: 'undone' }])
+    expect(await bench.changes([])).toEqual([])
+  })
 })

@@ -42,6 +42,8 @@ export interface ScriptedTargetOptions {
   readonly onLogin?: (connection: ScriptedConnection, request: Pdu<'loginRequest'>) => boolean
   /** Before the target's own way with a command; true: done with it. */
   readonly onCommand?: (connection: ScriptedConnection, command: ScriptedCommand) => boolean
+  /** Before anything is decoded in the full-feature phase; true: done with it. */
+  readonly onRaw?: (connection: ScriptedConnection, header: Buffer) => boolean
   /** Any other PDU in the full-feature phase; true: done with it. */
   readonly onPdu?: (connection: ScriptedConnection, pdu: AnyPdu, data: Buffer) => boolean
 }
@@ -141,6 +143,10 @@ export class ScriptedConnection {
     )
     socket.on('error', () => undefined)
     socket.on('data', (bytes: Buffer) => reader.take(bytes))
+  }
+
+  get hasDataDigest(): boolean {
+    return this.#limits.digests.data
   }
 
   /** With the next StatSN where the kind has one of its own. */
@@ -246,6 +252,7 @@ export class ScriptedConnection {
       this.#takeLogin(header, data)
       return
     }
+    if (this.#options.onRaw?.(this, header) === true) return
     const pdu = decodePdu(header)
     if ('cmdSn' in pdu && !('immediate' in pdu && pdu.immediate)) this.expCmdSn = (pdu.cmdSn + 1) >>> 0
     if (pdu.kind === 'scsiCommand') {

@@ -244,13 +244,13 @@ const arraysTable = (arrays: readonly ArrayEntry[]): string =>
         { title: 'AS OF', value: ({ learntAt }) => learntAt ?? 'never asked' },
       ])
 
-const describeArray = ({ config, identity, volumes, learntAt }: ArrayEntry): string =>
+const describeArray = ({ config, identity, volumes, learntAt, learntHow }: ArrayEntry): string =>
   [
     `Array     ${config.name}`,
     `Place     ${placeOfArray(config)}`,
     `Portal    ${config.settings.portal}`,
     `Product   ${identity === undefined ? 'not known' : `${identity.vendor} ${identity.product} ${identity.version}`}`,
-    `As of     ${learntAt ?? 'never asked'}`,
+    `As of     ${learntAt ?? 'never asked'}${learntHow === undefined ? '' : ` (${learntHow})`}`,
     ...Object.entries(config.settings.volumes).map(([name, path]) => `Volume    ${name} = ${path}`),
     ...(volumes.length === 0 ? [] : ['', volumesTable(volumes)]),
   ].join('\n')

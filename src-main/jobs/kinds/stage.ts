@@ -123,6 +123,7 @@ export function stageKind({ devices, records, openTemplateFile }: StageDependenc
                 stagedAt: plan.stagedAt,
               },
               learntAt: plan.stagedAt,
+              learntHow: `host ${plan.host}: writeHeader`,
             })
           },
           () => records.deleteContainer(plan.array, plan.container.volume, plan.container.name),

@@ -33,6 +33,9 @@ export interface ReaderLimits {
 const stagingBytes = 256 * 1024
 /** From this many bytes to come on, a data segment is read where it belongs; fewer are copied from the staging buffer. */
 const directBytes = 16 * 1024
+/** Where long data segments come, little is read with a header: the rest is read where it belongs. */
+const shortStagingBytes = 16 * 1024
+const bulkBytes = 64 * 1024
 const tailMaxBytes = 3 + digestBytes
 
 const inHeader = 0
@@ -55,6 +58,9 @@ export class PduReader {
   readonly #limits: ReaderLimits
   readonly #crc: Crc32
   #staging: Buffer | undefined
+  #shortStaging: Buffer | undefined
+  /** The last data segment was a long one. */
+  #isBulk = false
   /** The part of the destination that was given out to read into. */
   #direct: Buffer | undefined
 
@@ -87,7 +93,9 @@ export class PduReader {
       const start = this.intoOffset + this.#dataFilled
       return (this.#direct = this.into.subarray(start, start + left))
     }
-    return (this.#staging ??= Buffer.allocUnsafeSlow(stagingBytes))
+    this.#staging ??= Buffer.allocUnsafeSlow(stagingBytes)
+    if (!this.#isBulk) return this.#staging
+    return (this.#shortStaging ??= this.#staging.subarray(0, shortStagingBytes))
   }
 
   /** Whether the connection may end here: no PDU is half received. */
@@ -168,6 +176,7 @@ export class PduReader {
     }
     this.#dataFilled = 0
     this.#sum = 0
+    this.#isBulk = dataBytes >= bulkBytes
     this.#hasDigest = digests.data
     this.#isKept = !this.#receiver.onHeader(header, offset, ahsBytes, dataBytes)
     this.#state = inData

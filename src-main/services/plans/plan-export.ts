@@ -82,7 +82,7 @@ export async function planExport(
 }
 
 /** The names become paths of this computer, so whoever wrote the container is not trusted with more than names. */
-function filesOf(header: UnitHeader, container: string): ExportPlan['files'] {
+export function filesOf(header: Pick<UnitHeader, 'files'>, container: string): ExportPlan['files'] {
   const taken = new Set([configurationFileName, exportMarkName])
   return header.files
     .filter(({ path }) => path !== configurationFileName)

@@ -3,6 +3,7 @@ import { AppError, toAppError } from '#shared/errors/app-error.ts'
 import { isSense, senseKey, senses } from '#main/protocols/scsi/sense.ts'
 import type { Sense } from '#main/protocols/scsi/sense.ts'
 import { scsiStatus } from '#main/protocols/scsi/status.ts'
+import { abortError } from './errors.ts'
 import { errorOf, readSense, senseError, statusError } from './scsi-errors.ts'
 import type { Session } from './session.ts'
 import { Task } from './task.ts'
@@ -93,7 +94,7 @@ export class Commander {
         onDone(done)
       },
     })
-    const onAbort = (): void => session.abort(task, toAppError(signal?.reason))
+    const onAbort = (): void => session.abort(task, abortError(signal))
     signal?.addEventListener('abort', onAbort)
     session.submit(task)
   }
@@ -102,7 +103,7 @@ export class Commander {
     const { object, sessions } = this.#options
     let session: Session
     try {
-      signal?.throwIfAborted()
+      if (signal?.aborted === true) throw abortError(signal)
       session = await sessions.get(signal)
     } catch (error) {
       throw errorOf(toAppError(error), object)
@@ -171,8 +172,8 @@ export class Commander {
     const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** (history.attempts - 1))
     try {
       await pause(pauseMs, undefined, signal === undefined ? {} : { signal })
-    } catch (error) {
-      throw errorOf(toAppError(error), this.#options.object)
+    } catch {
+      throw errorOf(abortError(signal), this.#options.object)
     }
     return this.#again(command, signal, history)
   }

@@ -7,7 +7,7 @@ import { defaultParameters } from '#main/protocols/iscsi/parameters.ts'
 import { PduReader } from '#main/protocols/iscsi/pdu-reader.ts'
 import type { PduReceiver, ReaderLimits } from '#main/protocols/iscsi/pdu-reader.ts'
 import { crc32c as nativeCrc32c } from '@node-rs/crc32'
-import { connectError, unreachable } from './errors.ts'
+import { abortError, connectError, unreachable } from './errors.ts'
 import { PduWriter } from './pdu-writer.ts'
 import { formatPortal } from './portal.ts'
 import type { Portal } from './portal.ts'
@@ -85,11 +85,11 @@ export class Connection {
 
   /** Throws unreachable, timeout, and what aborted the signal. */
   static async connect(portal: Portal, signal: AbortSignal): Promise<Connection> {
-    signal.throwIfAborted()
+    if (signal.aborted) throw abortError(signal)
     const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>()
     const connection = new Connection(portal, onEnd)
     const { promise: failed, reject } = Promise.withResolvers<never>()
-    const onAbort = (): void => reject(toAppError(signal.reason))
+    const onAbort = (): void => reject(abortError(signal))
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       const connected = new Promise<void>((resolve) => connection.#socket.once('connect', () => resolve()))

@@ -34,3 +34,12 @@ export const unreachable = (
     effect,
     advice: 'Check the network and the array; the session is set up again with the next try.',
   })
+
+/** What an aborted signal means. */
+export function abortError(signal: AbortSignal | undefined): AppError {
+  const reason: unknown = signal?.reason
+  if (reason instanceof AppError) return reason
+  return reason instanceof Error && reason.name === 'TimeoutError'
+    ? new AppError('timeout', 'The time that was given to the operation is over', { cause: reason })
+    : new AppError('cancelled', 'The operation was cancelled', { cause: reason })
+}

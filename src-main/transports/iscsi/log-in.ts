@@ -3,6 +3,7 @@ import { InitiatorLogin } from '#main/protocols/iscsi/initiator-login.ts'
 import type { InitiatorLoginStep } from '#main/protocols/iscsi/initiator-login.ts'
 import { malformed } from '#main/protocols/iscsi/malformed.ts'
 import { Connection } from './connection.ts'
+import { abortError } from './errors.ts'
 import { formatPortal, parsePortal } from './portal.ts'
 import { defaultTiming, defaultWishes } from './session-options.ts'
 import type { SessionOptions } from './session-options.ts'
@@ -40,7 +41,7 @@ export async function logIn<T>(
       `The target sent us on to another address ${mostRedirects + 1} times`,
     )
   } catch (error) {
-    signal.throwIfAborted()
+    if (signal.aborted) throw abortError(signal)
     if (timeout.aborted)
       throw new AppError(
         'timeout',
@@ -64,7 +65,7 @@ async function negotiate<T>(
 ): Promise<End<T>> {
   const { promise, resolve, reject } = Promise.withResolvers<End<T>>()
   const { initiatorName, isid, targetName, credentials, targetCredentials, chapAlgorithms } = options
-  const onAbort = (): void => connection.close(toAppError(signal.reason))
+  const onAbort = (): void => connection.close(abortError(signal))
   try {
     const login = new InitiatorLogin({
       initiatorName,

@@ -111,7 +111,9 @@ describe('logging in', () => {
         return true
       },
     })
-    await expect(Lun.open(way(target), controller.signal)).rejects.toThrow(/abort/i)
+    await expect(Lun.open(way(target), controller.signal)).rejects.toThrow(
+      expect.objectContaining({ code: 'cancelled', effect: 'none' }) as Error,
+    )
   })
 
   test.each([0, 1])('tells when the target hangs up in request %i', async (last) => {
@@ -637,6 +639,13 @@ describe('a command that is given up', () => {
     expect(target.seen).toContain('taskManagementRequest')
     await lun.write(0, Buffer.alloc(512))
     expect(target.connections.length).toBe(1)
+  })
+
+  test('is a time-out when its signal has one', async () => {
+    const target = await start({ onCommand: hold })
+    const lun = await open(target)
+    await expect(read(lun, 0, 512, AbortSignal.timeout(50))).rejects.toThrow(error('timeout'))
+    expect(target.seen).toContain('taskManagementRequest')
   })
 
   test('is not sent when its signal was aborted before', async () => {

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { AppError, toAppError } from '#shared/errors/app-error.ts'
+import { abortError } from './errors.ts'
 import { Session } from './session.ts'
 import type { SessionOptions } from './session-options.ts'
 
@@ -51,11 +52,11 @@ export class Nexus {
   async get(signal?: AbortSignal): Promise<Session> {
     if (this.#session !== undefined) return this.#session
     if (this.#closing.signal.aborted) throw new AppError('bad-request', 'The LUN was closed')
-    const reconnecting = (this.#reconnecting ??= this.#reconnect())
+    const reconnecting = (this.#reconnecting ??= this.#reconnect(0))
     if (signal === undefined) return reconnecting
-    signal.throwIfAborted()
+    if (signal.aborted) throw abortError(signal)
     const { promise, reject } = Promise.withResolvers<never>()
-    const onAbort = (): void => reject(toAppError(signal.reason))
+    const onAbort = (): void => reject(abortError(signal))
     signal.addEventListener('abort', onAbort, { once: true })
     try {
       return await Promise.race([reconnecting, promise])
@@ -76,17 +77,19 @@ export class Nexus {
       this.#session = undefined
       this.#losses++
       if (this.#closing.signal.aborted) return
-      this.#reconnecting = this.#reconnect()
+      this.#reconnecting = this.#reconnect(session.waitMs)
       // Commands that need it tell what went wrong; without any nobody need know.
       this.#reconnecting.catch(() => undefined)
     })
   }
 
-  async #reconnect(): Promise<Session> {
+  /** @param afterMs what the target wants us to wait first */
+  async #reconnect(afterMs: number): Promise<Session> {
     const { signal } = this.#closing
     const { reconnectMs = defaultReconnectMs } = this.#options
-    const until = performance.now() + reconnectMs
     try {
+      await pause(afterMs, undefined, { signal })
+      const until = performance.now() + reconnectMs
       for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, longestPauseMs)) {
         try {
           return await this.#openOnce(signal)

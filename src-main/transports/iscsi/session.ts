@@ -49,7 +49,6 @@ interface Request {
  */
 export class Session implements ConnectionUser {
   readonly parameters: OperationalParameters
-  readonly targetName: string | undefined
 
   readonly #connection: Connection
   readonly #dataOut: DataOut
@@ -70,6 +69,7 @@ export class Session implements ConnectionUser {
   /** The target wants us to leave: nothing new is sent, by this time we go. */
   #leaveBy: number | undefined
   #isLeaving = false
+  #waitMs: number
   #closeListeners: ((error: AppError) => void)[] = []
 
   /** Errors as {@link logIn}. */
@@ -84,7 +84,7 @@ export class Session implements ConnectionUser {
   private constructor(options: SessionOptions, connection: Connection, login: LoggedIn) {
     this.#connection = connection
     this.parameters = login.parameters
-    this.targetName = options.targetName
+    this.#waitMs = login.parameters.defaultTime2Wait * 1000
     this.#timing = { ...defaultTiming, ...options.timing }
     this.#tasks = new TaskTable(options.depth ?? defaultDepth)
     this.#expStatSn = login.expStatSn
@@ -102,6 +102,11 @@ export class Session implements ConnectionUser {
   /** Why it has ended; undefined: it has not. */
   get error(): AppError | undefined {
     return this.#connection.error
+  }
+
+  /** How long the target wants us to stay away after the end (Time2Wait). */
+  get waitMs(): number {
+    return this.#waitMs
   }
 
   onceClosed(listener: (error: AppError) => void): void {
@@ -377,11 +382,13 @@ export class Session implements ConnectionUser {
     }
   }
 
-  #takeAsync({ event, parameter3 }: Pdu<'asyncMessage'>): void {
+  #takeAsync({ event, parameter2, parameter3 }: Pdu<'asyncMessage'>): void {
     if (event === asyncEvent.logoutWanted || event === asyncEvent.negotiationWanted)
       this.#leaveBy ??= this.#now + Math.max(1, parameter3) * 1000
-    else if (event === asyncEvent.connectionDropped || event === asyncEvent.sessionDropped)
+    else if (event === asyncEvent.connectionDropped || event === asyncEvent.sessionDropped) {
+      this.#waitMs = parameter2 * 1000
       throw unreachable('The target is about to drop the connection')
+    }
   }
 
   #takeReject({ reason }: Pdu<'reject'>, data: Buffer): void {

@@ -1,7 +1,8 @@
 import type { MessagePort } from 'node:worker_threads'
-import { AppError, toAppError } from '#shared/errors/app-error.ts'
+import { AppError } from '#shared/errors/app-error.ts'
 import { decodeError, encodeError } from '#shared/errors/wire-error.ts'
 import type { WireError } from '#shared/errors/wire-error.ts'
+import { abortError } from './errors.ts'
 
 /** Calls from one thread to another: a call's answer, its progress, its cancelling. Errors cross as WireError. */
 export type Methods = Readonly<Record<string, (input: never, context: CallContext) => Promise<unknown>>>
@@ -123,7 +124,7 @@ export function createCaller<M extends Methods>(port: Port, onBusy: (isBusy: boo
   return {
     async call(method, input, { signal, report, transfer = [] } = {}) {
       if (ended !== undefined) throw ended
-      if (signal?.aborted === true) throw toAppError(signal.reason)
+      if (signal?.aborted === true) throw abortError(signal)
       const id = nextId++
       const { promise, resolve, reject } = Promise.withResolvers<unknown>()
       pending.set(id, { resolve, reject, report })

@@ -24,6 +24,7 @@ export function sampleArray(name = 'lab-array'): ArrayRecord {
     },
     identity: { vendor: 'Debian', product: 'tgt', version: '1.0.85', serial: 'abc' },
     learntAt,
+    learntHow: 'device lab: call',
   }
 }
 
@@ -44,6 +45,7 @@ export function sampleHost(name = 'lab-host'): HostRecord {
       fileSystems: ['ext4', 'xfs'],
     },
     learntAt,
+    learntHow: 'device lab: call',
   }
 }
 
@@ -60,6 +62,7 @@ export function sampleVolume(array = 'lab-array', name = 'vol1'): Volume {
     lunCount: 1,
     lunLimit: 256,
     learntAt,
+    learntHow: 'device lab: call',
   }
 }
 
@@ -78,6 +81,7 @@ export function sampleContainer(name = 'web', array = 'lab-array'): Container {
       stagedAt: learntAt,
     },
     learntAt,
+    learntHow: 'device lab: call',
   }
 }
 
@@ -137,6 +141,7 @@ export function sampleVm(digit = '1', host = 'lab-host'): Vm {
     cpus: 2,
     disks: [{ device: 'vda', type: 'file', source: '/var/lib/gantry/web/disk.qcow2', format: 'qcow2' }],
     learntAt,
+    learntHow: 'device lab: call',
   }
 }
 
@@ -151,5 +156,6 @@ export function sampleTemplate(name = 'debian', domain = 'debian'): TemplateReco
       warnings: [],
     },
     learntAt,
+    learntHow: 'device lab: call',
   }
 }

@@ -161,6 +161,7 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
             lunCount: state.luns.filter((lun) => lun.path.startsWith(`${path}/`)).length,
             lunLimit: settings.lunLimitPerVolume,
             learntAt,
+            learntHow: `array ${config.name}: listVolumes`,
           }
         }),
       )

@@ -121,6 +121,7 @@ export function createLinuxStorageArray(config: LinuxStorageConfig, shell: Shell
         path: volumePath(config, volume.name),
         lunLimit: config.settings.lunLimitPerVolume,
         learntAt,
+        learntHow: `${array}: listVolumes`,
       }))
     },
 

@@ -115,6 +115,7 @@ async function describe(config: EmbeddedHostConfig, dataDir: string, vm: Registe
       format: driverType ?? 'unknown',
     })),
     learntAt: new Date().toISOString(),
+    learntHow: `host ${config.name}: listVms`,
   }
 }
 

@@ -66,6 +66,7 @@ export function parseVms(output: string, host: string, learntAt: string): Vm[] {
         format: driverType ?? 'unknown',
       })),
       learntAt,
+      learntHow: `host ${host}: listVms`,
     })
   }
   return vms

@@ -42,6 +42,7 @@ describe('parseVms', () => {
         cpus: 1,
         disks: [{ device: 'vda', type: 'file', source: '/srv/vms/vmfile/disk0.raw', format: 'raw' }],
         learntAt: '2026-11-21T00:00:00Z',
+        learntHow: 'host esx1: listVms',
       },
     ])
   })

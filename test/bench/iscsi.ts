@@ -1,0 +1,6 @@
+import { benchInitiator } from './iscsi/initiator.ts'
+
+/** `npm run bench -- iscsi`: our initiator and our target beside those of others, on one machine, in turn. */
+export async function benchIscsi(): Promise<void> {
+  await benchInitiator()
+}

@@ -1,0 +1,147 @@
+import { execFileSync } from 'node:child_process'
+import { MiB } from '#shared/units/bytes.ts'
+import { createIscsiInitiator } from '#main/transports/iscsi/initiator.ts'
+import { formatPortal } from '#main/transports/iscsi/portal.ts'
+import { scriptedTargetName } from '#test/support/scripted-target.ts'
+import { startTgtd } from '../../lab/iscsi/tgtd.ts'
+import type { Tgtd } from '../../lab/iscsi/tgtd.ts'
+import { figure, print, ratios } from '../figures.ts'
+import { runIscsiPerf, runOurs, runQemuImg, startFastTarget } from './loads.ts'
+import type { LoadRequest, LoadResult } from './loads.ts'
+
+const rounds = Number(process.env['GANTRY_BENCH_ROUNDS'] ?? 5)
+const seconds = 2
+const sizeBytes = 1024 * MiB
+const signal = new AbortController().signal
+
+type Load = Pick<LoadRequest, 'transferBytes' | 'depth' | 'isRandom'>
+const reads: Readonly<Record<string, Load>> = {
+  read4kQd1: { transferBytes: 4096, depth: 1, isRandom: true },
+  read4kQd32: { transferBytes: 4096, depth: 32, isRandom: true },
+  read4kQd128: { transferBytes: 4096, depth: 128, isRandom: true },
+  read256k: { transferBytes: 256 * 1024, depth: 8, isRandom: false },
+  read1m: { transferBytes: MiB, depth: 4, isRandom: false },
+}
+
+/** Both in turn, so that the drift of a shared machine meets both. */
+async function alternate(
+  ours: () => Promise<LoadResult>,
+  theirs: () => Promise<LoadResult>,
+): Promise<{ readonly ours: LoadResult[]; readonly theirs: LoadResult[] }> {
+  const results = { ours: [] as LoadResult[], theirs: [] as LoadResult[] }
+  for (let round = 0; round < rounds; round++)
+    for (const isOurs of round % 2 === 0 ? [true, false] : [false, true])
+      results[isOurs ? 'ours' : 'theirs'].push(await (isOurs ? ours() : theirs()))
+  return results
+}
+
+const rates = (results: readonly LoadResult[]): number[] =>
+  results.map(({ bytesPerSecond }) => bytesPerSecond)
+const cpus = (results: readonly LoadResult[]): number[] =>
+  results.map(({ cpuSecondsPerGiB }) => cpuSecondsPerGiB)
+
+/** Our initiator beside libiscsi and QEMU on a LUN in memory, and on a target that is no bottleneck. Needs root. */
+export async function benchInitiator(): Promise<void> {
+  const tgtd = await startTgtd({ sizeBytes })
+  try {
+    const source = `${tgtd.folder}/source`
+    execFileSync('dd', [
+      'if=/dev/urandom',
+      `of=${source}`,
+      'bs=1M',
+      `count=${sizeBytes / MiB}`,
+      'status=none',
+    ])
+    execFileSync('cp', [source, tgtd.file])
+    await benchReads(tgtd)
+    await benchWrites(tgtd, source)
+    await benchMainLoop(tgtd)
+  } finally {
+    await tgtd.close()
+  }
+  await benchFastTarget()
+}
+
+async function benchReads(tgtd: Tgtd): Promise<void> {
+  const lun = { portal: formatPortal(tgtd.portal), target: tgtd.target, lun: 1, seconds }
+  for (const [name, load] of Object.entries(reads)) {
+    const request = { ...lun, ...load }
+    const { ours, theirs } = await alternate(
+      () => runOurs(request),
+      () => runIscsiPerf(request),
+    )
+    print(ratios(`iscsi.initiator.${name}ToLibiscsi`, rates(ours), rates(theirs)))
+    if (name === 'read256k') print(ratios('iscsi.initiator.cpuPerGiBToLibiscsi', cpus(ours), cpus(theirs)))
+    if (name === 'read4kQd128')
+      print(
+        figure(
+          'iscsi.initiator.memoryQd128MB',
+          'MB',
+          ours.map(({ grownBytes }) => grownBytes / 1e6),
+        ),
+      )
+  }
+}
+
+async function benchWrites(tgtd: Tgtd, file: string): Promise<void> {
+  const request = {
+    portal: formatPortal(tgtd.portal),
+    target: tgtd.target,
+    lun: 1,
+    seconds,
+    transferBytes: MiB,
+    depth: 16,
+    isRandom: false,
+    file,
+    sizeBytes,
+  }
+  const { ours, theirs } = await alternate(
+    () => runOurs(request),
+    () => runQemuImg(request),
+  )
+  print(ratios('iscsi.initiator.write1mToQemuImg', rates(ours), rates(theirs)))
+}
+
+/** How late timers of the main thread are while the sessions' thread works at full rate. */
+async function benchMainLoop(tgtd: Tgtd): Promise<void> {
+  const initiator = createIscsiInitiator('iqn.2026-11.bench:console')
+  const way = { portal: formatPortal(tgtd.portal), target: tgtd.target, lun: 1 }
+  const device = await initiator.open(way, signal)
+  const late: number[] = []
+  const p99: number[] = []
+  for (let round = 0; round < rounds; round++) {
+    late.length = 0
+    let expected = performance.now() + 5
+    const timer = setInterval(() => {
+      late.push(Math.max(0, performance.now() - expected))
+      expected = performance.now() + 5
+    }, 5)
+    await device.hash(0, sizeBytes, { signal, report: () => undefined })
+    clearInterval(timer)
+    p99.push(late.toSorted((a, b) => a - b)[Math.floor(late.length * 0.99)] ?? Number.NaN)
+  }
+  print(figure('iscsi.mainLoopDelayP99Ms', 'ms', p99))
+  await device.close()
+  await initiator.close()
+}
+
+async function benchFastTarget(): Promise<void> {
+  const target = await startFastTarget()
+  const lun = { portal: target.portal, target: scriptedTargetName, lun: 0, seconds }
+  try {
+    const small: LoadRequest = { ...lun, transferBytes: 4096, depth: 32, isRandom: true }
+    const { ours, theirs } = await alternate(
+      () => runOurs(small),
+      () => runIscsiPerf(small),
+    )
+    print(ratios('iscsi.initiator.read4kQd32FastTargetToLibiscsi', rates(ours), rates(theirs)))
+    const large: LoadRequest = { ...lun, transferBytes: 256 * 1024, depth: 8, isRandom: false }
+    const digests = await alternate(
+      () => runOurs({ ...large, dataDigest: true }),
+      () => runOurs(large),
+    )
+    print(ratios('iscsi.digestsToPlain', rates(digests.ours), rates(digests.theirs)))
+  } finally {
+    await target.close()
+  }
+}
