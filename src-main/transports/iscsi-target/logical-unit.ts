@@ -15,7 +15,8 @@ import {
 import { encodeDescriptorSense, encodeFixedSense, senses } from '#main/protocols/scsi/sense.ts'
 import type { Sense } from '#main/protocols/scsi/sense.ts'
 import type { TargetLunRequest } from './contract.ts'
-import { inquire } from './identity-pages.ts'
+import { CopyManager } from './copy-manager.ts'
+import { inquire, namesOf } from './identity-pages.ts'
 import { LunBlocks } from './lun-blocks.ts'
 import type { LunFile } from './lun-file.ts'
 import type { LunState } from './lun-state.ts'
@@ -43,6 +44,7 @@ function accessOf(cdb: Cdb): Access {
     case 'get-lba-status':
     case 'mode-sense':
     case 'read-defect-data':
+    case 'receive-copy-results':
       return 'read'
     case 'inquiry':
     case 'report-luns':
@@ -76,6 +78,7 @@ export class LogicalUnit {
   readonly #file: LunFile
   readonly #isThin: boolean
   readonly #blocks: LunBlocks
+  readonly #copies: CopyManager
   readonly #mode: ModeState
   readonly #reservations: Reservations
   readonly #nexuses = new Set<Nexus>()
@@ -90,6 +93,7 @@ export class LogicalUnit {
     this.#sizeBytes = lun.sizeBytes
     this.#mode = new ModeState(lun.readOnly)
     this.#blocks = new LunBlocks(file, isThin, () => this.#sizeBytes)
+    this.#copies = new CopyManager(this.#blocks, namesOf(lun))
     this.#reservations = new Reservations(
       {
         tell: (port, sense) => {
@@ -234,8 +238,9 @@ export class LogicalUnit {
       case 'report-supported-task-management':
         return supportedTaskManagement(cdb)
       case 'extended-copy':
+        return this.#mode.isWriteProtected ? refuse(senses.writeProtected) : this.#copies.copy(nexus, cdb)
       case 'receive-copy-results':
-        return refuse(senses.invalidOpcode)
+        return this.#copies.results(nexus, cdb)
       default:
         return cdb satisfies never
     }
