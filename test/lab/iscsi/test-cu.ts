@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { truncateSync } from 'node:fs'
 import { TargetBench } from '#test/support/target-bench.ts'
 
 /** libiscsi's conformance tests (`iscsi-test-cu`, Debian's libiscsi-bin) against our target. */
@@ -72,6 +73,9 @@ export async function runCuTests(names: readonly string[], lanes = 4): Promise<C
       const lun = await bench.addLun(`lane-${index}`, { sizeBytes, initiators })
       const fixed = await bench.addLun(`fixed-${index}`, { sizeBytes, initiators, readOnly: true })
       for (let name = waiting.shift(); name !== undefined; name = waiting.shift()) {
+        // MultipathIO.CompareAndWrite counts on zeros that it does not write itself.
+        truncateSync(lun.path, 0)
+        truncateSync(lun.path, sizeBytes)
         const { target } = needsReadOnly.has(name) ? fixed.identity : lun.identity
         const url = `iscsi://127.0.0.1:${bench.port}/${target}/1`
         // The second address is the second path of the tests of several paths.
