@@ -208,7 +208,7 @@ export class LunBlocks {
     )
   }
 
-  /** Blocks are given back only where they then read as what was sent: as zeros (SBC-3, 4.7.3.4.4). */
+  /** Blocks are given back only where they then read as what was sent: as zeros. */
   #fill(
     offset: number,
     lengthBytes: number,
