@@ -6,7 +6,7 @@ import type { Arbitrary } from 'fast-check'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { RawInitiator } from '#test/support/raw-initiator.ts'
 import { iqnOf, TargetBench } from '#test/support/target-bench.ts'
-import { encodePdu } from '#main/protocols/iscsi/pdus.ts'
+import { encodePdu, layouts } from '#main/protocols/iscsi/pdus.ts'
 import type { PduKind } from '#main/protocols/iscsi/pdus.ts'
 import { paddingOf } from '#main/protocols/iscsi/frame.ts'
 import { cdbLayouts } from '#main/protocols/scsi/cdb-layouts.ts'
@@ -63,7 +63,7 @@ function bytesOf(pdu: HostilePdu, raw: RawInitiator): Buffer {
   if (layout.serviceAction !== undefined) cdb[1] = ((cdb[1] ?? 0) & 0xe0) | layout.serviceAction
   const isCounted =
     !immediate && ['scsiCommand', 'taskManagementRequest', 'textRequest', 'nopOut'].includes(kind)
-  const header = encodePdu(kind, {
+  const fields: Record<string, unknown> = {
     immediate,
     final,
     read: final,
@@ -75,7 +75,9 @@ function bytesOf(pdu: HostilePdu, raw: RawInitiator): Buffer {
     taskFunction: tag % 10,
     referencedTaskTag: tag,
     cdb,
-  } as never)
+  }
+  const known = Object.entries(fields).filter(([name]) => name in layouts[kind])
+  const header = encodePdu(kind, Object.fromEntries(known))
   if (isCounted && isInOrder !== 1) raw.cmdSn++
   header.writeUIntBE(length, 5, 3)
   for (const { at, value } of flips) if (at !== 4 && (at < 5 || at > 7)) header[at] = value
