@@ -15,6 +15,7 @@ import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
 import { createConnections } from '#main/services/connections.ts'
 import { createContainers } from '#main/services/containers.ts'
 import type { ServiceContext } from '#main/services/context.ts'
+import { followOthers } from '#main/services/follow-others.ts'
 import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
 import { openExportFolder } from '#main/services/exports/local-folder.ts'
@@ -41,6 +42,8 @@ export interface GantryOptions {
   readonly env: NodeJS.ProcessEnv
   /** Asks the user for a secret; absent where nobody can be asked. */
   readonly prompt?: (label: string, signal: AbortSignal) => Promise<string | undefined>
+  /** Tell by events what other processes do with the same inventory: for what shows it all the time. */
+  readonly followsOthers?: boolean
 }
 
 export interface Gantry {
@@ -51,7 +54,7 @@ export interface Gantry {
 }
 
 /** Builds the core in order: store, sessions, drivers, jobs, services, api. */
-export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
+export async function createGantry({ dataDir, env, prompt, followsOthers }: GantryOptions): Promise<Gantry> {
   const store = openStore(join(dataDir, 'gantry.db'))
   const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
   const ssh = createSshPool({ dataDir, env, secrets })
@@ -113,6 +116,10 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     ...createUnits({ unitDevices, lockOwner }),
     ...createJobHandlers(context),
   }
+  const stopFollowing =
+    followsOthers === true
+      ? followOthers(context, (name, payload) => events.emit(name, payload))
+      : () => undefined
   return {
     api: createApi({ handlers, events }),
     async recover() {
@@ -124,6 +131,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
       return jobs.recover().flatMap(({ jobId, outcome }) => (outcome === 'left' ? [] : [jobId]))
     },
     async close() {
+      stopFollowing()
       await jobs.stop('leave')
       await ssh.close()
       store.close()
