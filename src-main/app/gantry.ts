@@ -11,6 +11,8 @@ import { exportKind } from '#main/jobs/kinds/export.ts'
 import { restoreKind } from '#main/jobs/kinds/restore.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
+import { stageDisksKind } from '#main/jobs/kinds/stage-disks.ts'
+import type { UnitWorkParts } from '#main/jobs/kinds/unit-steps.ts'
 import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
 import { createConnections } from '#main/services/connections.ts'
 import { createContainers } from '#main/services/containers.ts'
@@ -59,31 +61,34 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
   const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
   const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
-  const unitDevices = createUnitDevices()
+  const initiatorName = consoleInitiatorName(dataDir)
+  const unitDevices = createUnitDevices(secrets, initiatorName)
   const devices = createDevices({
     store,
     ssh,
     secrets,
     computer: {
       dataDir,
-      initiatorName: consoleInitiatorName(dataDir),
+      initiatorName,
       openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
     },
   })
   const records = inventoryRecords(store)
+  const unitWork: UnitWorkParts = {
+    unitDevices,
+    openImage: (path, options) => openImageContent(path, { ...options, tempDir: tmpdir() }),
+  }
   const jobs = createJobs({
     journal: store.journal,
     kinds: [
       stageKind({ devices, records, openTemplateFile }),
-      deployKind(devices, records),
+      stageDisksKind({ devices, records, ...unitWork }),
+      deployKind({ devices, records, ...unitWork }),
       decommissionKind(devices, records),
       exportKind({ devices, records, openFolder: openExportFolder }),
       restoreKind(devices),
       singleStepKind(devices, records),
-      unitWorkKind({
-        unitDevices,
-        openImage: (path, options) => openImageContent(path, { ...options, tempDir: tmpdir() }),
-      }),
+      unitWorkKind(unitWork),
     ],
     owner: currentOwner(),
     isAlive: isOwnerAlive,
@@ -100,6 +105,7 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     productVersion,
     inventoryChanged: () => events.emit('inventory.inventoryChanged', {}),
     unitDevices,
+    initiatorName,
     readTemplate: (host, source, signal) =>
       source.kind !== 'domain' && source.on === 'console'
         ? readConsoleTemplate(source, {
@@ -133,6 +139,7 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     async close() {
       stopFollowing()
       await jobs.stop('leave')
+      await unitDevices.close()
       await ssh.close()
       store.close()
     },

@@ -1,17 +1,104 @@
-import { AppError } from '#shared/errors/app-error.ts'
+import type { LunFactsInBand } from '#shared/contract/units.ts'
+import type { PortalLogin, UnitDevice } from '#shared/domain/unit-device.ts'
+import { AppError, toAppError } from '#shared/errors/app-error.ts'
+import { lunIdentities } from '#main/protocols/lun/identity.ts'
 import { openFileDevice } from '#main/transports/block/file-device.ts'
-import type { UnitDevices } from '#main/units/devices.ts'
+import { createIscsiInitiator, type IscsiInitiator, type LoginWay } from '#main/transports/iscsi/initiator.ts'
+import type { LunFacts } from '#main/transports/iscsi/lun-facts.ts'
+import type { SecretProvider } from '#main/transports/ssh/contract.ts'
+import type { LunsOfPortal, OpenedDevice, UnitDevices } from '#main/units/devices.ts'
+import { mapLimited } from '#main/units/map-limited.ts'
 
-/** Files and block devices of this computer. */
-export function createUnitDevices(): UnitDevices {
+const targetsAtATime = 8
+
+/**
+ * Files and block devices of this computer, and LUNs over sessions of this console.
+ * @param ownName the console's own name as an initiator, where the login gives none
+ */
+export function createUnitDevices(
+  provider: SecretProvider,
+  ownName: string,
+): UnitDevices & { close(): Promise<void> } {
+  const secrets = new Map<string, Promise<string | undefined>>()
+  const initiators = new Map<string, IscsiInitiator>()
+  const initiatorOf = ({ initiatorName = ownName }: PortalLogin): IscsiInitiator => {
+    const initiator = initiators.get(initiatorName) ?? createIscsiInitiator(initiatorName)
+    initiators.set(initiatorName, initiator)
+    return initiator
+  }
+
+  /** Logs in. A secret is asked for once for all LUNs of a portal, and again when it was wrong. */
+  async function logIn<T>(
+    { portal, chap }: PortalLogin,
+    signal: AbortSignal,
+    use: (way: LoginWay) => Promise<T>,
+  ): Promise<T> {
+    if (chap === undefined) return use({ portal })
+    const label = `CHAP secret of ${chap.user} at ${portal}`
+    const asked =
+      secrets.get(label) ?? provider.getSecret({ purpose: 'password', label, source: chap.secret }, signal)
+    secrets.set(label, asked)
+    let secret: string | undefined
+    try {
+      secret = await asked
+      if (secret === undefined) throw noSecret(label, portal)
+      return await use({ portal, credentials: { name: chap.user, secret } })
+    } catch (error) {
+      // not worth keeping: nobody gave one, or the target refused it
+      const isWrong = secret === undefined || toAppError(error).code === 'auth-failed'
+      if (isWrong && secrets.get(label) === asked) secrets.delete(label)
+      throw error
+    }
+  }
+
+  async function listLuns(login: PortalLogin, signal: AbortSignal): Promise<LunsOfPortal> {
+    const initiator = initiatorOf(login)
+    const targets = await logIn(login, signal, (way) => initiator.discover(way, signal))
+    const found = await mapLimited(targets, targetsAtATime, async ({ name: target }) => {
+      try {
+        const numbers = await logIn(login, signal, (way) => initiator.listLuns({ ...way, target }, signal))
+        return { luns: numbers.map((number) => ({ target, number })), failed: [] }
+      } catch (error) {
+        signal.throwIfAborted()
+        return { luns: [], failed: [{ target, error: toAppError(error) }] }
+      }
+    })
+    return { luns: found.flatMap(({ luns }) => luns), failed: found.flatMap(({ failed }) => failed) }
+  }
+
+  async function openLun(
+    device: Extract<UnitDevice, { kind: 'iscsi' }>,
+    readOnly: boolean,
+    signal: AbortSignal,
+  ): Promise<OpenedDevice> {
+    const { target, lun, portal } = device
+    const name = `LUN ${lun} of ${target} at ${portal}`
+    const opened = await logIn(device, signal, (way) =>
+      initiatorOf(device).open({ ...way, target, lun, name, readOnly }, signal),
+    )
+    return { device: opened, lun: factsInBand(opened.facts) }
+  }
+
   return {
-    open: async (device, access) => {
-      if (device.kind === 'iscsi') throw noSessions(device.portal)
-      return { device: await openFileDevice(device.path, { readOnly: access === 'read' }) }
+    open: async (device, access, signal) =>
+      device.kind === 'file'
+        ? { device: await openFileDevice(device.path, { readOnly: access === 'read' }) }
+        : openLun(device, access === 'read', signal),
+    listLuns,
+    async close() {
+      secrets.clear()
+      await Promise.all([...initiators.values()].map((initiator) => initiator.close()))
     },
-    listLuns: ({ portal }) => Promise.reject(noSessions(portal)),
   }
 }
 
-const noSessions = (portal: string): AppError =>
-  new AppError('not-supported', 'This console has no iSCSI sessions yet', { object: `portal ${portal}` })
+const noSecret = (label: string, portal: string): AppError =>
+  new AppError('auth-failed', `There is no ${label}`, {
+    object: `portal ${portal}`,
+    advice: 'Run it on a terminal, or name a variable that holds the secret: --chap-secret-env.',
+  })
+
+function factsInBand({ inquiry, serial, names }: LunFacts): LunFactsInBand {
+  const { vendor, product, revision } = inquiry
+  return { vendor, product, revision, scsiIds: lunIdentities(names), ...(serial === '' ? {} : { serial }) }
+}

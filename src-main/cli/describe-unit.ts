@@ -11,6 +11,7 @@ export const kindWords = {
   boot: 'boot disk',
   other: 'no unit',
   empty: 'empty',
+  'no-disk': 'no disk',
 } as const
 
 type LockState = NonNullable<UnitReport['lock']>
@@ -78,6 +79,7 @@ function tables({ partitions, header }: UnitReport): string[] {
 export function describeScan({ luns, vms, targets }: UnitScan): string {
   const of = (...kinds: ScannedLunEntry['kind'][]): ScannedLunEntry[] =>
     luns.filter(({ kind }) => kinds.includes(kind))
+  const noDisks = of('no-disk').length
   const group = (title: string, entries: readonly ScannedLunEntry[]): string =>
     entries.length === 0 ? '' : `${title}\n${lunTable(entries)}`
   const parts = [
@@ -87,6 +89,7 @@ export function describeScan({ luns, vms, targets }: UnitScan): string {
     group('Boot disks', of('boot')),
     group('Other LUNs', of('other', 'empty')),
     group('Not read', of(undefined)),
+    noDisks === 0 ? '' : `${noDisks} LUN${noDisks === 1 ? ' is no disk' : 's are no disks'}.`,
     targets.length === 0
       ? ''
       : `Targets that did not answer\n${targets.map(({ target, error }) => `  ${target}: ${error.message} (${error.code})`).join('\n')}`,

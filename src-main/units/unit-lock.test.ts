@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import { AppError } from '#shared/errors/app-error.ts'
 import { KiB, MiB } from '#shared/units/bytes.ts'
 import { inspectUnit } from '#main/protocols/unit/inspect-unit.ts'
 import type { BlockDevice } from '#main/transports/block/block-device.ts'
@@ -52,6 +53,15 @@ describe('B13: the lock', () => {
     await releaseLock(device, one, at(70_000))
     expect(await readLock(device, signal)).toEqual({ state: 'free' })
     expect((await takeLock(device, two, at(80_000))).lock.owner).toBe('kvm2')
+  })
+
+  test('a device that only says that it has COMPARE AND WRITE is locked in the weaker way', async () => {
+    const { device } = await writtenUnit()
+    const unknown = (): Promise<boolean> => Promise.reject(new AppError('not-supported', 'Invalid opcode'))
+    const lying = { ...device, compareAndWrite: unknown }
+    expect(await takeLock(lying, one, at(1000))).toMatchObject({ method: 'read-back' })
+    expect(await readLock(device, signal)).toMatchObject({ state: 'held' })
+    expect(await releaseLock(lying, one, at(1000))).toMatchObject({ method: 'read-back' })
   })
 
   test('a lock of an earlier boot of the same host is not its own', async () => {

@@ -22,7 +22,7 @@ export interface LockOptions {
   readonly settleMs?: number
 }
 
-/** atomic: by COMPARE AND WRITE. read-back: written, and read again after a while; two at the same moment may both succeed. */
+/** How a lock was changed. atomic: by COMPARE AND WRITE. read-back: written, and read again after a while; two at the same moment may both succeed. */
 export type LockMethod = 'atomic' | 'read-back'
 
 const offset = headerPartitionOffsetBytes + lockRecordOffset
@@ -39,16 +39,14 @@ export async function takeLock(
   device: BlockDevice,
   owner: LockOwner,
   options: LockOptions,
-): Promise<{ readonly lock: UnitLock; readonly method: LockMethod }> {
+): Promise<{ readonly lock: UnitLock; readonly method?: LockMethod }> {
   await requireUnit(device, options.signal)
   const before = await device.read(offset, lockRecordBytes, options.signal)
   const record = decodeLockRecord(before)
-  if (record.state === 'held' && isOf(record.lock, owner))
-    return { lock: record.lock, method: methodOf(device) }
+  if (record.state === 'held' && isOf(record.lock, owner)) return { lock: record.lock }
   if (record.state !== 'free') throw notFree(device, record, options.now())
   const lock = { ...owner, takenAtMs: options.now() }
-  await exchange(device, before, encodeLockRecord(lock), options)
-  return { lock, method: methodOf(device) }
+  return { lock, method: await exchange(device, before, encodeLockRecord(lock), options) }
 }
 
 /**
@@ -59,19 +57,18 @@ export async function releaseLock(
   device: BlockDevice,
   by: LockOwner | 'anyone',
   options: LockOptions,
-): Promise<LockRecord> {
+): Promise<{ readonly before: LockRecord; readonly method?: LockMethod }> {
   await requireUnit(device, options.signal)
   const before = await device.read(offset, lockRecordBytes, options.signal)
   const record = decodeLockRecord(before)
-  if (record.state === 'free') return record
+  if (record.state === 'free') return { before: record }
   const mayFree = by === 'anyone' || (record.state === 'held' && isOf(record.lock, by))
   if (!mayFree) throw notFree(device, record, options.now())
-  await exchange(device, before, new Uint8Array(lockRecordBytes), options)
-  return record
+  return {
+    before: record,
+    method: await exchange(device, before, new Uint8Array(lockRecordBytes), options),
+  }
 }
-
-export const methodOf = (device: BlockDevice): LockMethod =>
-  device.compareAndWrite === undefined ? 'read-back' : 'atomic'
 
 const isOf = (lock: UnitLock, owner: LockOwner): boolean =>
   lock.owner === owner.owner && lock.bootId === owner.bootId
@@ -81,17 +78,31 @@ async function exchange(
   before: Uint8Array,
   after: Uint8Array,
   { signal, now, settleMs = 1000 }: LockOptions,
-): Promise<void> {
-  if (device.compareAndWrite !== undefined) {
-    const done = await device.compareAndWrite(offset, before, after, signal)
-    if (!done) throw notFree(device, await readLock(device, signal), now())
-    return
-  }
+): Promise<LockMethod> {
+  const exchanged = await compareAndWrite(device, before, after, signal)
+  if (exchanged === false) throw notFree(device, await readLock(device, signal), now())
+  if (exchanged === true) return 'atomic'
   await device.write(offset, after, signal)
   await device.flush(signal)
   await delay(settleMs, undefined, { signal })
   const found = await device.read(offset, lockRecordBytes, signal)
   if (!Buffer.from(found).equals(after)) throw notFree(device, decodeLockRecord(found), now())
+  return 'read-back'
+}
+
+/** undefined: the device cannot. Some say that they can and then do not know the command. */
+async function compareAndWrite(
+  device: BlockDevice,
+  before: Uint8Array,
+  after: Uint8Array,
+  signal: AbortSignal,
+): Promise<boolean | undefined> {
+  try {
+    return await device.compareAndWrite?.(offset, before, after, signal)
+  } catch (error) {
+    if (error instanceof AppError && error.code === 'not-supported') return undefined
+    throw error
+  }
 }
 
 function notFree(device: BlockDevice, record: LockRecord, nowMs: number): AppError {

@@ -59,7 +59,7 @@ export const scannedLunSchema = z.object({
   sizeBytes: z.number().optional(),
   lun: lunFactsInBandSchema.optional(),
   /** Absent: it could not be read, see `error`. */
-  kind: lunKindSchema.optional(),
+  kind: z.enum([...lunKindSchema.options, 'no-disk']).optional(),
   content: z.array(z.string()),
   problems: z.array(z.string()),
   unitId: z.string().optional(),
@@ -93,8 +93,11 @@ export const scanSchema = z.object({
 })
 export type UnitScan = z.infer<typeof scanSchema>
 
-/** atomic: by COMPARE AND WRITE; read-back: two consoles that act at the same moment may both succeed. */
-const lockMethodSchema = z.enum(['atomic', 'read-back'])
+/**
+ * atomic: by COMPARE AND WRITE; read-back: two consoles that act at the same moment may both succeed. Absent: the lock
+ * was as it should be already.
+ */
+const lockMethodSchema = z.enum(['atomic', 'read-back']).optional()
 
 export const unitCalls = {
   /** What a device is, by its two ends; of a unit all that its header tells (A8, B3). Changes nothing. */

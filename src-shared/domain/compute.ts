@@ -163,7 +163,8 @@ export type Deployment = z.infer<typeof deploymentSchema>
 
 /** What is needed, beside the deployment, to bring it up again on a host that was restarted or made anew. */
 export const deploymentRecipeSchema = z.object({
-  fileSystem: fileSystemTypeSchema,
+  /** Absent in the layout `disks`: nothing is mounted. */
+  fileSystem: fileSystemTypeSchema.optional(),
   /** Whether it was started when it was deployed. */
   started: z.boolean(),
   /** The VM as it was registered; `consoleLog`: file on the host. */

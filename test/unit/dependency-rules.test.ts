@@ -21,6 +21,7 @@ const specimens: Record<string, [file: string, imported: string]> = {
   'drivers-do-not-meet': ['src-main/drivers/arrays/a/specimen-b.ts', '../b/target.ts'],
   store: ['src-main/store/specimen.ts', '../services/target.ts'],
   jobs: ['src-main/jobs/specimen.ts', '../drivers/arrays/a/target.ts'],
+  units: ['src-main/units/specimen.ts', '../services/target.ts'],
   services: ['src-main/services/specimen-c.ts', '../drivers/arrays/a/target.ts'],
   api: ['src-main/api/specimen.ts', '../store/target.ts'],
   'ways-in': ['src-main/cli/specimen.ts', '../store/target.ts'],

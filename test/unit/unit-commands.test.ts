@@ -3,37 +3,16 @@ import { existsSync, readFileSync, readdirSync, truncateSync, writeFileSync } fr
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { encodeLockRecord } from '#main/protocols/unit/lock-record.ts'
-import { createGantry } from '#main/app/gantry.ts'
 import { unitReportSchema } from '#shared/contract/units.ts'
 import { KiB, MiB } from '#shared/units/bytes.ts'
-import { createFakeIo, type FakeIoOptions } from '#test/support/fake-io.ts'
+import { RealConsole } from '#test/support/real-console.ts'
 import { runGantry } from '#test/support/run-gantry.ts'
 import { makeTempDir } from '#test/unit/temp-dir.ts'
-import { runCli } from '#main/cli/run-cli.ts'
 
-interface Run {
-  readonly exitCode: number
-  readonly out: string
-  readonly err: string
-  readonly questions: readonly string[]
-}
-
-/** The real core over files of this computer; each call is a process of its own as far as Gantry knows. */
-function console(dataDir = makeTempDir()): (args: string[], options?: FakeIoOptions) => Promise<Run> {
-  return async (args, options = {}) => {
-    const io = createFakeIo(options)
-    const exitCode = await runCli(['--data-dir', dataDir, ...args], {
-      io,
-      version: '1.2.3',
-      openGantry: createGantry,
-    })
-    return {
-      exitCode,
-      out: io.written.out,
-      err: io.written.err,
-      questions: io.questions.map(({ question }) => question),
-    }
-  }
+/** The real core over files of this computer. */
+function console(): RealConsole['run'] {
+  const real = new RealConsole(makeTempDir())
+  return (args, options) => real.run(args, options)
 }
 
 function file(name: string, bytes: Uint8Array): string {

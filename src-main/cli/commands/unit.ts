@@ -185,8 +185,8 @@ async function confirmBreak(
   )
 }
 
-const weaker = (method: 'atomic' | 'read-back'): string[] =>
-  method === 'atomic'
+const weaker = (method: 'atomic' | 'read-back' | undefined): string[] =>
+  method !== 'read-back'
     ? []
     : [
         'The device has no COMPARE AND WRITE: it was written and read back. Two consoles that act in the same second may both believe that they have the lock.',

@@ -1,29 +1,18 @@
-import { formatDesignator, type Designator, type DesignatorType } from '../scsi/designators.ts'
-
 /** Worldwide names first, then those that a vendor or an administrator gives. */
-const ranks: Partial<Record<DesignatorType, number>> = {
-  naa: 0,
-  eui64: 1,
-  uuid: 2,
-  name: 3,
-  t10: 4,
-  vendor: 5,
-}
+const kinds = ['naa.', 'eui.', 'uuid.', 'iqn.', 't10.'] as const
 
 /** NAA 3 is given locally (SPC-4, 7.8.6.6.4): another array may use it too, and some change it with each start. */
-const isLocal = ({ type, bytes }: Designator): boolean => type === 'naa' && (bytes[0] ?? 0) >> 4 === 3
+const isLocal = (name: string): boolean => name.startsWith('naa.3')
 
 /**
- * The names of a LUN in a VPD page 83h that tell it from every other one, the best first: "naa.6001405...". What names
- * the port or the whole device is left out.
+ * The names of a LUN that tell it from every other one, the best first, in the form that unit headers have them.
+ * @param names of VPD page 83h, of the LUN and not of its port or device, as formatDesignator prints them
  */
-export const lunIdentities = (designators: readonly Designator[]): string[] => [
-  ...new Set(
-    designators
-      .filter(
-        (one) => one.of === 'lun' && ranks[one.type] !== undefined && one.bytes.length > 0 && !isLocal(one),
-      )
-      .toSorted((a, b) => (ranks[a.type] ?? 0) - (ranks[b.type] ?? 0))
-      .map(formatDesignator),
-  ),
-]
+export function lunIdentities(names: readonly string[]): string[] {
+  const known = names.map((name) => (/^(naa|eui)\./i.test(name) ? name.toLowerCase() : name))
+  return [
+    ...new Set(
+      kinds.flatMap((kind) => known.filter((name) => name.startsWith(kind) && !isLocal(name)).toSorted()),
+    ),
+  ]
+}

@@ -1,8 +1,10 @@
 import type { ScannedLunEntry, UnitScan } from '#shared/contract/units.ts'
 import type { PortalLogin, UnitDevice } from '#shared/domain/unit-device.ts'
+import { AppError } from '#shared/errors/app-error.ts'
 import { encodeError } from '#shared/errors/wire-error.ts'
 import { findVms, type ScannedLun } from '#main/protocols/lun/find-vms.ts'
 import { withDevice, type UnitDevices } from '#main/units/devices.ts'
+import { mapLimited } from '#main/units/map-limited.ts'
 import { contentOf, inspectDevice, problemsOf, type LunFindings } from './report.ts'
 
 export type ScanInput = { readonly portal: PortalLogin } | { readonly files: readonly string[] }
@@ -21,21 +23,10 @@ interface Place {
 /** What every LUN is and the VMs on them (B5, B12): nothing is mounted, no hypervisor is asked, nothing is written. */
 export async function scan(devices: UnitDevices, input: ScanInput, signal: AbortSignal): Promise<UnitScan> {
   const { places, failed } = await findPlaces(devices, input, signal)
-  const entries: ScannedLunEntry[] = []
-  const scanned: ScannedLun[] = []
-  const waiting = [...places.entries()]
-  const work = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const [index, place] = next
-      entries[index] = await scanOne(devices, place, signal, (found) => {
-        scanned[index] = found
-      })
-    }
-  }
-  await Promise.all(Array.from({ length: atATime }, work))
+  const scanned = await mapLimited(places, atATime, (place) => scanOne(devices, place, signal))
   return {
-    luns: entries,
-    vms: findVms(scanned.filter((lun) => lun !== undefined)).map((vm) => ({
+    luns: scanned.map(({ entry }) => entry),
+    vms: findVms(scanned.flatMap(({ found }) => found ?? [])).map((vm) => ({
       ...vm,
       base: [...vm.base],
       secondaries: vm.secondaries.map((secondary) => ({ ...secondary, luns: [...secondary.luns] })),
@@ -66,12 +57,17 @@ async function findPlaces(
   }
 }
 
+interface Scanned {
+  readonly entry: ScannedLunEntry
+  /** Absent: it could not be read. */
+  readonly found?: ScannedLun
+}
+
 async function scanOne(
   devices: UnitDevices,
   { id, device, target, number }: Place,
   signal: AbortSignal,
-  onFound: (lun: ScannedLun) => void,
-): Promise<ScannedLunEntry> {
+): Promise<Scanned> {
   const place = {
     id,
     ...(target === undefined ? {} : { target }),
@@ -82,13 +78,20 @@ async function scanOne(
     const findings = await withDevice(devices, device, 'read', either, (opened) =>
       inspectDevice(opened, either),
     )
-    onFound({ id, scsiIds: findings.lun?.scsiIds ?? [], found: findings.found })
-    return { ...place, ...entryOf(findings) }
+    return {
+      entry: { ...place, ...entryOf(findings) },
+      found: { id, scsiIds: findings.lun?.scsiIds ?? [], found: findings.found },
+    }
   } catch (error) {
     signal.throwIfAborted()
-    return { ...place, content: [], problems: [], error: encodeError(error) }
+    if (isNoDisk(error)) return { entry: { ...place, kind: 'no-disk', content: [], problems: [] } }
+    return { entry: { ...place, content: [], problems: [], error: encodeError(error) } }
   }
 }
+
+/** A controller, a tape: many arrays have one as LUN 0 of every target. */
+const isNoDisk = (error: unknown): boolean =>
+  error instanceof AppError && error.code === 'not-supported' && error.facts['deviceType'] !== undefined
 
 function entryOf({ found, sizeBytes, lun }: LunFindings): Omit<ScannedLunEntry, 'id'> {
   const header = 'unit' in found ? found.unit.header : undefined

@@ -1,6 +1,6 @@
 import type { ContractHandlers } from '#shared/contract/index.ts'
 import { withDevice, type UnitDevices } from '#main/units/devices.ts'
-import { methodOf, releaseLock, takeLock, type LockOwner } from '#main/units/unit-lock.ts'
+import { releaseLock, takeLock, type LockOwner } from '#main/units/unit-lock.ts'
 import { reportDevice, toLock, toLockState } from './report.ts'
 import { scan } from './scan.ts'
 
@@ -29,14 +29,17 @@ export function createUnits({ unitDevices, lockOwner, now = Date.now }: UnitsPar
       const signal = AbortSignal.timeout(readTimeoutMs)
       return withDevice(unitDevices, device, 'write', signal, async (opened) => {
         const { lock, method } = await takeLock(opened.device, lockOwner(), { signal, now })
-        return { lock: toLock(lock), method }
+        return { lock: toLock(lock), ...(method === undefined ? {} : { method }) }
       })
     },
     'units.unlock': async ({ device, anyone }) => {
       const signal = AbortSignal.timeout(readTimeoutMs)
       return withDevice(unitDevices, device, 'write', signal, async (opened) => {
-        const before = await releaseLock(opened.device, anyone ? 'anyone' : lockOwner(), { signal, now })
-        return { before: toLockState(before), method: methodOf(opened.device) }
+        const { before, method } = await releaseLock(opened.device, anyone ? 'anyone' : lockOwner(), {
+          signal,
+          now,
+        })
+        return { before: toLockState(before), ...(method === undefined ? {} : { method }) }
       })
     },
   }
