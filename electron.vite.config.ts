@@ -13,6 +13,7 @@ export default defineConfig({
         input: {
           index: resolve(root, 'src-main/electron/main.ts'),
           'iscsi-worker': resolve(root, 'src-main/transports/iscsi/worker.ts'),
+          'embedded-daemon': resolve(root, 'src-main/drivers/arrays/embedded/daemon/main.ts'),
         },
         // CommonJS is loaded in one go: what must happen before Electron is ready cannot come too late
         output: { format: 'cjs', entryFileNames: '[name].cjs', chunkFileNames: '[name].cjs' },

@@ -11,10 +11,13 @@ import { exportKind } from '#main/jobs/kinds/export.ts'
 import { restoreKind } from '#main/jobs/kinds/restore.ts'
 import { singleStepKind } from '#main/jobs/kinds/single-steps.ts'
 import { stageKind } from '#main/jobs/kinds/stage.ts'
+import { stageDisksKind } from '#main/jobs/kinds/stage-disks.ts'
+import type { UnitWorkParts } from '#main/jobs/kinds/unit-steps.ts'
 import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
 import { createConnections } from '#main/services/connections.ts'
 import { createContainers } from '#main/services/containers.ts'
 import type { ServiceContext } from '#main/services/context.ts'
+import { followOthers } from '#main/services/follow-others.ts'
 import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
 import { openExportFolder } from '#main/services/exports/local-folder.ts'
@@ -41,6 +44,8 @@ export interface GantryOptions {
   readonly env: NodeJS.ProcessEnv
   /** Asks the user for a secret; absent where nobody can be asked. */
   readonly prompt?: (label: string, signal: AbortSignal) => Promise<string | undefined>
+  /** Tell by events what other processes do with the same inventory: for what shows it all the time. */
+  readonly followsOthers?: boolean
 }
 
 export interface Gantry {
@@ -51,7 +56,7 @@ export interface Gantry {
 }
 
 /** Builds the core in order: store, sessions, drivers, jobs, services, api. */
-export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
+export async function createGantry({ dataDir, env, prompt, followsOthers }: GantryOptions): Promise<Gantry> {
   const store = openStore(join(dataDir, 'gantry.db'))
   const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
   const ssh = createSshPool({ dataDir, env, secrets })
@@ -69,19 +74,21 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     },
   })
   const records = inventoryRecords(store)
+  const unitWork: UnitWorkParts = {
+    unitDevices,
+    openImage: (path, options) => openImageContent(path, { ...options, tempDir: tmpdir() }),
+  }
   const jobs = createJobs({
     journal: store.journal,
     kinds: [
       stageKind({ devices, records, openTemplateFile }),
-      deployKind(devices, records),
+      stageDisksKind({ devices, records, ...unitWork }),
+      deployKind({ devices, records, ...unitWork }),
       decommissionKind(devices, records),
       exportKind({ devices, records, openFolder: openExportFolder }),
       restoreKind(devices),
       singleStepKind(devices, records),
-      unitWorkKind({
-        unitDevices,
-        openImage: (path, options) => openImageContent(path, { ...options, tempDir: tmpdir() }),
-      }),
+      unitWorkKind(unitWork),
     ],
     owner: currentOwner(),
     isAlive: isOwnerAlive,
@@ -98,6 +105,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     productVersion,
     inventoryChanged: () => events.emit('inventory.inventoryChanged', {}),
     unitDevices,
+    initiatorName,
     readTemplate: (host, source, signal) =>
       source.kind !== 'domain' && source.on === 'console'
         ? readConsoleTemplate(source, {
@@ -114,6 +122,10 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     ...createUnits({ unitDevices, lockOwner }),
     ...createJobHandlers(context),
   }
+  const stopFollowing =
+    followsOthers === true
+      ? followOthers(context, (name, payload) => events.emit(name, payload))
+      : () => undefined
   return {
     api: createApi({ handlers, events }),
     async recover() {
@@ -125,6 +137,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
       return jobs.recover().flatMap(({ jobId, outcome }) => (outcome === 'left' ? [] : [jobId]))
     },
     async close() {
+      stopFollowing()
       await jobs.stop('leave')
       await unitDevices.close()
       await ssh.close()

@@ -14,6 +14,8 @@ export interface ServiceContext {
   /** Tells whoever shows the inventory that it is not what it was. */
   inventoryChanged(): void
   readonly unitDevices: UnitDevices
+  /** The console's own iSCSI name. */
+  readonly initiatorName: string
   readTemplate(host: string, source: TemplateSource, signal: AbortSignal): Promise<Template>
 }
 

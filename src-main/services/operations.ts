@@ -8,6 +8,7 @@ import { planExport } from './plans/plan-export.ts'
 import { planRestore } from './plans/plan-restore.ts'
 import { planSingleStep } from './plans/plan-single-step.ts'
 import { planStage } from './plans/plan-stage.ts'
+import { planStageDisks } from './plans/plan-stage-disks.ts'
 import { planUnitWork } from './plans/plan-unit-work.ts'
 import type { PlannedWork } from './plans/planned.ts'
 
@@ -51,6 +52,8 @@ function work(context: ServiceContext, operation: Operation): Promise<PlannedWor
   switch (operation.kind) {
     case 'stage':
       return planStage(context, operation, signal)
+    case 'stage-disks':
+      return planStageDisks(context, operation, signal)
     case 'deploy':
       return planDeploy(context, operation, signal)
     case 'decommission':

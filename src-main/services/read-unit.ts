@@ -42,22 +42,9 @@ const noContainer = (array: ArrayDriver, ref: ObjectRef, cause: AppError): AppEr
     cause,
   })
 
-export type FilesHeader = UnitHeader & { readonly fileSystem: NonNullable<UnitHeader['fileSystem']> }
-const hasFileSystem = (header: UnitHeader): header is FilesHeader => header.fileSystem !== undefined
-
-/** The header of a container that can be deployed; one that is damaged, empty, too new or of disks is refused. */
-export function headerForDeployment(unit: Unit, ref: ObjectRef): FilesHeader {
-  if (unit.state === 'ok' && unit.header !== undefined) {
-    if (hasFileSystem(unit.header)) return unit.header
-    throw new AppError(
-      'not-supported',
-      'The container holds disks and no file system that a host could mount',
-      {
-        object: `container ${ref.name}`,
-        advice: 'Stage the template into a container of files to deploy it.',
-      },
-    )
-  }
+/** The header of a container that can be deployed; one that is damaged, empty or too new is refused. */
+export function headerForDeployment(unit: Unit, ref: ObjectRef): UnitHeader {
+  if (unit.state === 'ok' && unit.header !== undefined) return unit.header
   const details = { object: `container ${ref.name}`, facts: { found: unit.problems.join('; ') } }
   if (unit.state === 'newer')
     throw new AppError('not-supported', 'The container was written by a newer Gantry', {

@@ -25,7 +25,19 @@ export const stageSchema = z.object({
   notes: z.string().max(4000).default(''),
 })
 
+/** A1-A8 without a host: images of this computer -> container of the layout `disks`. */
+export const stageDisksSchema = z.object({
+  kind: z.literal('stage-disks'),
+  ...containerRef,
+  source: templateSourceSchema,
+  osType: osTypeSchema.default('linux'),
+  /** The array's portal as this console reaches it; default: the array's own. */
+  portal: z.string().min(1).max(300).optional(),
+  notes: z.string().max(4000).default(''),
+})
+
 export const readySignSchema = z.discriminatedUnion('kind', [
+  /** In the text "{name}" and "{uuid}" stand for those of the VM. */
   z.object({ kind: z.literal('serial'), text: z.string().min(1).max(200) }),
   z.object({ kind: z.literal('agent') }),
 ])
@@ -43,6 +55,8 @@ export const deploySchema = z.object({
   waitTimeoutMs: z.int().positive().default(300_000),
   /** Use the container itself instead of a clone of a snapshot (A12); the caller has confirmed it. */
   direct: z.boolean().default(false),
+  /** Read the disks back from each LUN and compare them with the container's checksums; of the layout `disks` only. */
+  verify: z.boolean().default(false),
 })
 
 /** A15. */
@@ -120,6 +134,7 @@ export const unitWorkSchemas = [
 
 export const operationSchema = z.discriminatedUnion('kind', [
   stageSchema,
+  stageDisksSchema,
   deploySchema,
   decommissionSchema,
   exportSchema,

@@ -50,10 +50,6 @@ export const hostConfigSchema = z.discriminatedUnion('driver', [
 ])
 export type HostConfig = z.infer<typeof hostConfigSchema>
 
-/** Where the host is, for people. */
-export const placeOfHost = (config: HostConfig): string =>
-  config.driver === 'embedded' ? 'this computer' : config.connection.host
-
 /** Portal of an array as the host reaches it; undefined: the array's own. */
 export const portalOnHost = (config: HostConfig, array: string): string | undefined =>
   config.driver === 'embedded' ? undefined : config.settings.portals[array]
@@ -167,7 +163,8 @@ export type Deployment = z.infer<typeof deploymentSchema>
 
 /** What is needed, beside the deployment, to bring it up again on a host that was restarted or made anew. */
 export const deploymentRecipeSchema = z.object({
-  fileSystem: fileSystemTypeSchema,
+  /** Absent in the layout `disks`: nothing is mounted. */
+  fileSystem: fileSystemTypeSchema.optional(),
   /** Whether it was started when it was deployed. */
   started: z.boolean(),
   /** The VM as it was registered; `consoleLog`: file on the host. */

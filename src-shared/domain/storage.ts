@@ -94,10 +94,6 @@ export type ArrayConfig = z.infer<typeof arrayConfigSchema>
 export const isLoopback = (portal: string): boolean =>
   /^(127(\.\d{1,3}){3}|\[::1\]|localhost):\d+$/.test(portal)
 
-/** For people: where an array is. */
-export const placeOfArray = (config: ArrayConfig): string =>
-  config.driver === 'embedded' ? 'this computer, no storage hardware' : config.connection.host
-
 export const volumeSchema = z.object({
   array: nameSchema,
   name: nameSchema,

@@ -1,5 +1,7 @@
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { readdir, readFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { expect, test } from '@playwright/test'
@@ -46,6 +48,18 @@ test('the thread of the iSCSI sessions starts from what was built', async () => 
   const [answer] = (await once(worker, 'message')) as unknown[]
   expect(answer).toMatchObject({ id: 1, error: { code: 'unreachable' } })
   await worker.terminate()
+})
+
+test('the process of an embedded array starts from what was built', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gantry-built-'))
+  const child = fork(join(out, 'main/embedded-daemon.cjs'), [folder, '0.0.0'], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  expect(await once(child, 'message')).toEqual([{ born: true }, undefined])
+  const ended = once(child, 'exit')
+  child.kill('SIGTERM')
+  expect(await ended).toEqual([0, null])
+  await rm(folder, { recursive: true })
 })
 
 test('the page has no schemas, no inline script, no address of another origin, no source maps', async () => {

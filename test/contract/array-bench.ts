@@ -12,9 +12,12 @@ export interface ArrayBench {
   /** Two consoles on the same array, of the same configuration. */
   readonly driver: ArrayDriver
   readonly other: ArrayDriver
-  /** A volume with 200 MiB free, and one on which no byte can be written any more. */
+  /** A volume with 200 MiB free. */
   readonly volume: string
-  readonly fullVolume: string
+  /** Whether files on it can share blocks. */
+  readonly sharesBlocks: boolean
+  /** One on which no byte can be written any more. Absent: none can be made here. */
+  readonly fullVolume?: string
   /** Writes into an object behind the driver's back, as a host does through its LUN. */
   writeObject(ref: ObjectRef, offset: number, bytes: Uint8Array): Promise<void>
   /** Puts an object there that the driver did not make; takes it away again. */
@@ -24,8 +27,8 @@ export interface ArrayBench {
   placeMarkOnly(ref: ObjectRef, mark: string): Promise<void>
   /** Gives the LUN another serial, as if someone else had made it; and back. */
   changeSerial(identity: LunIdentity, serial: string): Promise<void>
-  /** Leaves of the LUN what a console leaves that dies in the middle of making it. */
-  placeHalfMadeLun(spec: CreateLun): Promise<void>
+  /** Leaves of the LUN what a console leaves that dies in the middle of making it. Absent: LUNs are made in one step. */
+  readonly placeHalfMadeLun?: (spec: CreateLun) => Promise<void>
   /** Restarts what serves LUNs, so that they are lost. Absent: the array keeps them. */
   readonly loseLuns?: () => Promise<void>
   inquire(address: LunAddress, initiator: string): Promise<Inquiry | undefined>
@@ -75,6 +78,15 @@ export class Scratch {
     if (make === undefined) throw new Error(`the array has no ${kind}s`)
     this.cleanUp(() => this.run(this.driver.deleteObject(to, this.job)))
     await this.run(make({ from, to, mark: this.job }))
+    return to
+  }
+
+  /** Without blocks that are shared; undefined: the array cannot. */
+  async copyInFull(from: ObjectRef): Promise<ObjectRef | undefined> {
+    const to = this.ref('clone')
+    if (this.driver.copyObject === undefined) return undefined
+    this.cleanUp(() => this.run(this.driver.deleteObject(to, this.job)))
+    await this.run(this.driver.copyObject({ from, to, mark: this.job }))
     return to
   }
 

@@ -17,7 +17,7 @@ async function uniqueBytesOf(scratch: Scratch, { volume, kind, name }: ObjectRef
   return objects.find((object) => object.kind === kind && object.name === name)?.uniqueBytes
 }
 
-export const copyPromises: readonly Promised[] = [
+const sharingPromises: readonly Promised[] = [
   {
     name: 'a snapshot has the bytes of its container, shares them, and keeps them when the container changes (A12)',
     async keep(scratch) {
@@ -69,4 +69,79 @@ export const copyPromises: readonly Promised[] = [
       expect(await scratch.driver.findObject(to, scratch.signal)).toBeUndefined()
     },
   },
+]
+
+const fullCopyPromises: readonly Promised[] = [
+  {
+    name: 'a full copy has the bytes of its container with its holes, and each is written without the other (B19)',
+    async keep(scratch) {
+      const { driver, signal } = scratch
+      const container = await scratch.create(scratch.ref(), 32 * MiB)
+      await scratch.bench.writeObject(container, 5 * MiB + 4096, randomBytes(MiB))
+      const before = await scratch.run(driver.hashObject(container))
+      const copy = await scratch.copyInFull(container)
+      if (copy === undefined) return
+      expect(await scratch.run(driver.hashObject(copy))).toBe(before)
+      const facts = await driver.findObject(copy, signal)
+      expect(facts).toMatchObject({ ...copy, sizeBytes: 32 * MiB, mark: scratch.job })
+      expect(facts?.allocatedBytes).toBeLessThan(3 * MiB)
+      await scratch.bench.writeObject(copy, 0, randomBytes(MiB))
+      expect(await scratch.run(driver.hashObject(container))).toBe(before)
+    },
+  },
+  {
+    name: 'a full copy refuses a taken name, and a container that is under a LUN (busy); again it succeeds',
+    async keep(scratch) {
+      const { driver } = scratch
+      if (driver.copyObject === undefined) return
+      const container = await filled(scratch)
+      const copy = await scratch.copyInFull(container)
+      if (copy === undefined) return
+      await scratch.run(driver.copyObject({ from: container, to: copy, mark: scratch.job }))
+      const taken = driver.copyObject({ from: container, to: copy, mark: 'job-other' })
+      expect((await failureOf(scratch.run(taken))).code).toBe('busy')
+      await scratch.createLun(scratch.lunOf(container))
+      expect((await failureOf(scratch.copyInFull(container))).code).toBe('busy')
+    },
+  },
+  {
+    name: 'a full copy of what is not there is not-found, one that is cancelled is cancelled; both leave nothing',
+    async keep(scratch) {
+      const { driver, signal } = scratch
+      if (driver.copyObject === undefined) return
+      const to = scratch.ref('clone')
+      const copy = (from = scratch.ref()) => driver.copyObject?.({ from, to, mark: scratch.job })
+      const missing = copy()?.run({ signal }) ?? Promise.resolve()
+      expect((await failureOf(missing)).code).toBe('not-found')
+      const container = await filled(scratch)
+      const stop = new AbortController()
+      const cancelled = copy(container)?.run({ signal: stop.signal, report: () => stop.abort() })
+      expect((await failureOf(cancelled ?? Promise.resolve())).code).toBe('cancelled')
+      expect(await driver.findObject(to, signal)).toBeUndefined()
+    },
+  },
+]
+
+const nothingToShare: Promised = {
+  name: 'where blocks cannot be shared, snapshots and clones are not-supported and leave nothing',
+  async keep(scratch) {
+    if (scratch.bench.sharesBlocks) return
+    const container = await filled(scratch)
+    for (const kind of ['snapshot', 'clone'] as const) {
+      expect((await failureOf(scratch.copy(container, kind))).code).toBe('not-supported')
+      const left = await scratch.driver.listObjects(container.volume, scratch.signal)
+      expect(left.filter((object) => object.kind === kind)).toEqual([])
+    }
+  },
+}
+
+export const copyPromises: readonly Promised[] = [
+  ...sharingPromises.map((promised) => ({
+    ...promised,
+    keep: async (scratch: Scratch) => {
+      if (scratch.bench.sharesBlocks) await promised.keep(scratch)
+    },
+  })),
+  nothingToShare,
+  ...fullCopyPromises,
 ]

@@ -52,6 +52,7 @@ export function createLinuxStorageBench(array: ArrayUnderTest): ArrayBench {
     driver: createLinuxStorageArray(config, array.shells[0]),
     other: createLinuxStorageArray(config, array.shells[1]),
     volume: array.volume,
+    sharesBlocks: true,
     fullVolume: array.fullVolume,
     async writeObject(ref, offset, bytes) {
       await shell.run(

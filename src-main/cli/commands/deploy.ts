@@ -19,6 +19,7 @@ interface DeployOptions extends OperationOptions {
   readonly wait?: ReadySign
   readonly waitTimeout?: number
   readonly direct?: boolean
+  readonly verify?: boolean
 }
 
 export function registerDeployCommand(program: Command, makeAction: MakeAction): void {
@@ -33,8 +34,13 @@ export function registerDeployCommand(program: Command, makeAction: MakeAction):
       'names of the VMs; {n} is the number, {n:03} with zeros (default: NAME-{n})',
     )
     .option('--start', 'start them')
-    .option('--wait <sign>', 'with --start: wait until a guest is up, "serial:TEXT" or "agent"', readySign)
+    .option(
+      '--wait <sign>',
+      'with --start: wait until a guest is up, "serial:TEXT" or "agent"; {name} in TEXT is the name of the VM',
+      readySign,
+    )
     .option('--wait-timeout <duration>', 'how long to wait (default: 5m)', durationOption)
+    .option('--verify', 'containers of disks: read each LUN back and compare the checksums')
     .option(
       '--direct',
       'use the container itself instead of a clone; it is then changed, and must be confirmed',
@@ -76,6 +82,7 @@ async function runDeploy(tools: Tools, name: string, options: DeployOptions): Pr
       wait: options.wait,
       waitTimeoutMs: options.waitTimeout,
       direct: options.direct,
+      verify: options.verify,
     }),
   }
   const question = `The VM will change container ${array}/${volume}/${container} itself. Use it without a clone?`

@@ -1,11 +1,13 @@
 import type { Deployment, DeploymentRecipe } from '#shared/domain/compute.ts'
 import type { FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
+import type { UnitDevice } from '#shared/domain/unit-device.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { ReadySign, VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
-import { attachMountedStep, copyObjectStep, hostTarget, mappedLunStep, type CopyKind } from './lun-steps.ts'
+import { attachUnitStep, copyObjectStep, hostTarget, mappedLunStep, type CopyKind } from './lun-steps.ts'
 import type { InventoryRecords } from './records.ts'
+import { verifyStep, type PlannedDisk, type UnitWorkParts } from './unit-steps.ts'
 import { defineStep, startStep } from './vm-steps.ts'
 
 export interface DeployPlan {
@@ -18,15 +20,23 @@ export interface DeployPlan {
   lun: LunAddress
   initiator: string
   osType: OsType
-  fileSystem: FileSystemType
+  /** Absent in the layout `disks`. */
+  fileSystem?: FileSystemType
   vm: VmDefinition
+  /** Disks to be read back and compared with the header. */
+  verify?: PlannedDisk[]
   start: boolean
   wait?: { sign: ReadySign; timeoutMs: number }
   deployedAt: string
 }
 
+export interface DeployParts extends UnitWorkParts {
+  readonly devices: Devices
+  readonly records: InventoryRecords
+}
+
 /** Container -> LUN -> VM, without partitioning, formatting or copying data (A9-A14). */
-export function deployKind(devices: Devices, records: InventoryRecords): JobKind<DeployPlan> {
+export function deployKind(parts: DeployParts): JobKind<DeployPlan> {
   return {
     name: 'deploy',
     afterRestart: 'resume',
@@ -39,11 +49,12 @@ export function deployKind(devices: Devices, records: InventoryRecords): JobKind
         ? [`container/${plan.array}/${plan.container.volume}/${plan.container.name}`]
         : []),
     ],
-    steps: (plan, jobId) => deploySteps(devices, records, plan, jobId),
+    steps: (plan, jobId) => deploySteps(parts, plan, jobId),
   }
 }
 
-function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPlan, jobId: string): Step[] {
+function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[] {
+  const { devices, records } = parts
   const array = devices.array(plan.array)
   const host = devices.host(plan.host)
   const backing = plan.copies?.clone ?? plan.container
@@ -59,14 +70,14 @@ function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPl
   steps.push(
     mappedLunStep({
       array,
-      host,
       records,
       lun: plan.lun,
       backing: { volume: backing.volume, kind: backing.kind, name: backing.name },
       osType: plan.osType,
       initiator: plan.initiator,
     }),
-    attachMountedStep({ host, lun: plan.lun }, { fileSystem: plan.fileSystem }),
+    attachUnitStep({ host, lun: plan.lun }, plan.fileSystem),
+    ...(plan.verify ?? []).map((disk) => verifyStep(parts, deviceOf(plan), disk)),
     defineStep(host, plan.vm),
   )
   if (plan.start) steps.push(startStep(host, plan.vm))
@@ -93,6 +104,15 @@ function deploySteps(devices: Devices, records: InventoryRecords, plan: DeployPl
   return steps
 }
 
+/** The LUN, looked at with the name that it is mapped to: the console's own for a host that is this computer. */
+const deviceOf = ({ lun: { portal, target, lun }, initiator }: DeployPlan): UnitDevice => ({
+  kind: 'iscsi',
+  portal,
+  target,
+  lun,
+  initiatorName: initiator,
+})
+
 function deploymentOf(plan: DeployPlan): Deployment {
   const { volume, name, unitId } = plan.container
   return {
@@ -111,7 +131,7 @@ function deploymentOf(plan: DeployPlan): Deployment {
 }
 
 const recipeOf = ({ fileSystem, start, vm }: DeployPlan): DeploymentRecipe => ({
-  fileSystem,
+  ...(fileSystem === undefined ? {} : { fileSystem }),
   started: start,
   vm: { ...vm, macAddresses: [...vm.macAddresses] },
 })

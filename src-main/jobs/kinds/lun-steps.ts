@@ -67,6 +67,23 @@ export async function observeLun(
   return found.sizeBytes === 0 ? 'partial' : 'present'
 }
 
+/** A new, empty container (A2). */
+export const createContainerStep = (
+  array: ArrayDriver,
+  container: ObjectRef,
+  sizeBytes: number,
+  mark: string,
+): Step =>
+  deviceStep({
+    id: 'create-container',
+    title: `Create container ${container.name}`,
+    target: arrayTarget(array),
+    weight: 0.05,
+    action: array.createObject({ ...container, sizeBytes, mark }),
+    undo: array.deleteObject(container, mark),
+    observe: (signal) => observeObject(array, container, mark, signal, (size) => size === sizeBytes),
+  })
+
 export interface LunSteps {
   readonly array: ArrayDriver
   readonly host: HostDriver
@@ -78,7 +95,7 @@ export interface LunSteps {
 }
 
 /** File to LUN, mapped to one initiator alone; undone with its map (A3, A4, A9). */
-export function mappedLunStep(context: LunSteps): Step {
+export function mappedLunStep(context: Omit<LunSteps, 'host'>): Step {
   const { array, records, lun, backing, osType, initiator } = context
   const identity = { name: lun.name, target: lun.target, lun: lun.lun, serial: lun.serial, naa: lun.naa }
   const spec: CreateLun = { ...identity, backing, osType }
@@ -113,6 +130,12 @@ export function attachStep({ host, lun }: Pick<LunSteps, 'host' | 'lun'>): Step 
   })
 }
 
+/** The host brings a LUN online that bears a unit, and mounts its file system where it has one. */
+export const attachUnitStep = (
+  where: Pick<LunSteps, 'host' | 'lun'>,
+  fileSystem: MountOptions['fileSystem'] | undefined,
+): Step => (fileSystem === undefined ? attachStep(where) : attachMountedStep(where, { fileSystem }))
+
 /** The same for a LUN that has a file system, which is mounted: nothing is partitioned or formatted (A10). */
 export function attachMountedStep(
   { host, lun }: Pick<LunSteps, 'host' | 'lun'>,
@@ -143,8 +166,7 @@ const inOrder = (...actions: readonly Action<unknown>[]): Action => ({
 
 /** Unmount, detach with proof, unmap, destroy: the host's device is gone before the LUN is (A7, A15). */
 export function takeOfflineSteps(context: Omit<LunSteps, 'osType'>): Step[] {
-  const { array, host, records, lun, initiator } = context
-  const identity = { name: lun.name, target: lun.target, lun: lun.lun, serial: lun.serial, naa: lun.naa }
+  const { host, lun } = context
   const steps: Step[] = []
   if (host.files !== undefined)
     steps.push(
@@ -168,6 +190,16 @@ export function takeOfflineSteps(context: Omit<LunSteps, 'osType'>): Step[] {
       observe: async (signal) =>
         (await host.findAttached(lun, signal)) === undefined ? 'present' : 'absent',
     }),
+    ...dropLunSteps(context),
+  )
+  return steps
+}
+
+/** Unmap and destroy; what lies under the LUN stays (A7, A15). */
+export function dropLunSteps(context: Omit<LunSteps, 'osType' | 'host'>): Step[] {
+  const { array, records, lun, initiator } = context
+  const identity = { name: lun.name, target: lun.target, lun: lun.lun, serial: lun.serial, naa: lun.naa }
+  return [
     deviceStep({
       id: 'unmap-lun',
       title: `Unmap LUN ${lun.name} from ${initiator}`,
@@ -187,8 +219,7 @@ export function takeOfflineSteps(context: Omit<LunSteps, 'osType'>): Step[] {
         (await array.findLun(identity, signal)) === undefined ? 'present' : 'absent',
       recorded: () => records.deleteLun(array.config.name, lun.name),
     }),
-  )
-  return steps
+  ]
 }
 
 /** Mounts the unit's file system; undone by unmounting. */

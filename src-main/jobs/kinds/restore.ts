@@ -3,13 +3,14 @@ import type { FileSystemType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
-import { attachMountedStep, mountStep } from './lun-steps.ts'
+import { attachUnitStep, mountStep } from './lun-steps.ts'
 import { defineStep, startStep } from './vm-steps.ts'
 
 /** What a deployment lacked when the host was asked: only that is brought back, and only that is undone. */
 export interface RestorePlan {
   deployment: Deployment
-  fileSystem: FileSystemType
+  /** Absent in the layout `disks`. */
+  fileSystem?: FileSystemType
   /** Its device and with it the file system, or the file system alone. */
   attach: boolean
   mount: boolean
@@ -38,9 +39,9 @@ function restoreSteps(devices: Devices, plan: RestorePlan): Step[] {
   const { lun } = deployment
   const host = devices.host(deployment.host)
   const steps: Step[] = []
-  const options = { fileSystem: plan.fileSystem }
-  if (plan.attach) steps.push(attachMountedStep({ host, lun }, options))
-  else if (plan.mount) steps.push(mountStep(host, lun, options))
+  const { fileSystem } = plan
+  if (plan.attach) steps.push(attachUnitStep({ host, lun }, fileSystem))
+  else if (plan.mount && fileSystem !== undefined) steps.push(mountStep(host, lun, { fileSystem }))
   if (plan.define !== undefined) steps.push(defineStep(host, plan.define))
   if (plan.start) steps.push(startStep(host, deployment.vm))
   return steps

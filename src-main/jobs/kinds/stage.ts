@@ -6,12 +6,11 @@ import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
 import {
-  arrayTarget,
   attachStep,
+  createContainerStep,
   hostTarget,
   mappedLunStep,
   mountStep,
-  observeObject,
   takeOfflineSteps,
 } from './lun-steps.ts'
 import type { InventoryRecords } from './records.ts'
@@ -72,16 +71,7 @@ export function stageKind({ devices, records, openTemplateFile }: StageDependenc
         initiator: plan.initiator,
       }
       const steps: Step[] = [
-        deviceStep({
-          id: 'create-container',
-          title: `Create container ${plan.container.name}`,
-          target: arrayTarget(array),
-          weight: 0.05,
-          action: array.createObject({ ...plan.container, sizeBytes: plan.sizeBytes, mark: jobId }),
-          undo: array.deleteObject(plan.container, jobId),
-          observe: (signal) =>
-            observeObject(array, plan.container, jobId, signal, (size) => size === plan.sizeBytes),
-        }),
+        createContainerStep(array, plan.container, plan.sizeBytes, jobId),
         mappedLunStep(lunContext),
         attachStep(lunContext),
         deviceStep({

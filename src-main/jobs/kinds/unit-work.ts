@@ -1,45 +1,31 @@
 import { access, link, rename, rm } from 'node:fs/promises'
-import type { ImageFormat } from '#shared/domain/compute.ts'
 import type { UnitDevice } from '#shared/domain/unit-device.ts'
-import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
-import type { PlannedUnit } from '#main/protocols/unit/disks-layout.ts'
-import type { BlockDevice, BulkOptions, FileContent } from '#main/transports/block/block-device.ts'
-import { nameOfDevice, withDevice, type UnitDevices } from '#main/units/devices.ts'
+import { nameOfDevice } from '#main/units/devices.ts'
 import { applyUnitRepair } from '#main/units/repair-unit.ts'
-import { exportDisk, verifyDisk } from '#main/units/unit-disks.ts'
-import { eraseUnit, observeWrittenUnit, writeUnit } from '#main/units/write-unit.ts'
-import type { JobKind, Step, StepContext } from '../step.ts'
-
-interface PlannedDisk {
-  readonly index: number
-  readonly sizeBytes: number
-}
+import { exportDisk } from '#main/units/unit-disks.ts'
+import { eraseUnit } from '#main/units/write-unit.ts'
+import type { JobKind, Step } from '../step.ts'
+import {
+  bulk,
+  onDevice,
+  verifyStep,
+  weightOf,
+  writeStep,
+  type PlannedDisk,
+  type PlannedWrite,
+  type UnitWorkParts,
+} from './unit-steps.ts'
 
 /** Work of the console alone on one unit. */
 export type UnitWorkPlan = { readonly device: UnitDevice } & (
   | { readonly work: 'verify'; readonly disks: readonly PlannedDisk[] }
   | { readonly work: 'export'; readonly disk: PlannedDisk; readonly path: string }
   | { readonly work: 'repair'; readonly digest: string; readonly writes: readonly string[] }
-  | {
-      readonly work: 'write'
-      readonly images: readonly (PlannedDisk & { readonly path: string; readonly format: ImageFormat })[]
-      readonly unit: PlannedUnit
-      readonly header: UnitHeader
-      readonly isZeroed: boolean
-    }
+  | ({ readonly work: 'write' } & PlannedWrite)
 )
 type PlanOf<Work extends UnitWorkPlan['work']> = Extract<UnitWorkPlan, { work: Work }>
-
-export interface UnitWorkParts {
-  readonly unitDevices: UnitDevices
-  /** An image of this computer as a guest sees it; `close` removes what was made for it. */
-  openImage(
-    path: string,
-    options: BulkOptions & { readonly claimedFormat: ImageFormat },
-  ): Promise<{ readonly content: FileContent; close(): Promise<void> }>
-}
 
 export const unitWorkKind = (parts: UnitWorkParts): JobKind<UnitWorkPlan> => ({
   name: 'unit-work',
@@ -74,40 +60,10 @@ function stepsOf(parts: UnitWorkParts, plan: UnitWorkPlan, jobId: string): Step[
     case 'repair':
       return [repairStep(parts, plan)]
     case 'write':
-      return [writeStep(parts, plan), ...plan.images.map((disk) => verifyStep(parts, plan.device, disk))]
-  }
-}
-
-const bytesPerWeight = 200 * 1024 * 1024
-const weightOf = ({ sizeBytes }: PlannedDisk): number => 0.2 + sizeBytes / bytesPerWeight
-
-const bulk = (context: StepContext): BulkOptions => ({
-  signal: context.signal,
-  report: (progress) => context.report(progress),
-})
-
-const onDevice = <T>(
-  { unitDevices }: UnitWorkParts,
-  where: UnitDevice,
-  mode: 'read' | 'write',
-  signal: AbortSignal,
-  use: (device: BlockDevice) => Promise<T>,
-): Promise<T> => withDevice(unitDevices, where, mode, signal, ({ device }) => use(device))
-
-function verifyStep(parts: UnitWorkParts, where: UnitDevice, disk: PlannedDisk): Step {
-  return {
-    id: `verify-${disk.index}`,
-    title: `Read disk ${disk.index} back and compare its checksum`,
-    target: nameOfDevice(where),
-    weight: weightOf(disk),
-    commands: [`read ${disk.sizeBytes} bytes of disk ${disk.index}; compare their SHA-256 with the header`],
-    undoCommands: [],
-    observe: () => Promise.resolve('absent'),
-    apply: (context) =>
-      onDevice(parts, where, 'read', context.signal, async (device) => {
-        const sha256 = await verifyDisk(device, disk.index, bulk(context))
-        context.log(`Disk ${disk.index} is what was written: SHA-256 ${sha256}`)
-      }),
+      return [
+        erasableWriteStep(parts, plan),
+        ...plan.images.map((disk) => verifyStep(parts, plan.device, disk)),
+      ]
   }
 }
 
@@ -172,51 +128,13 @@ function repairStep(parts: UnitWorkParts, { device: where, digest, writes }: Pla
   }
 }
 
-function writeStep(parts: UnitWorkParts, plan: PlanOf<'write'>): Step {
-  const { device: where, images, unit, header, isZeroed } = plan
-  const { unitId } = header
+/** A device that is not the console's own is given back as it was found. */
+function erasableWriteStep(parts: UnitWorkParts, plan: PlanOf<'write'>): Step {
+  const { device: where, header } = plan
   return {
-    id: 'write',
-    title: `Write the disks and the description of VM ${header.vm.name}`,
-    target: nameOfDevice(where),
-    weight: images.reduce((sum, image) => sum + 2 * weightOf(image), 0),
-    commands: [
-      'refuse unless both ends of the device are zeros',
-      ...images.map(({ path, index, sizeBytes }) => `write ${sizeBytes} bytes of ${path} as disk ${index}`),
-      `write the partition table with ${unit.partitions.length} partitions, then the header of unit ${unitId}`,
-    ],
-    undoCommands: [`write zeros to both ends of the device if they bear unit ${unitId}`],
-    observe: ({ signal }) =>
-      onDevice(parts, where, 'read', signal, async (device) =>
-        (await observeWrittenUnit(device, unitId, signal)) === 'present' ? 'present' : 'partial',
-      ),
-    apply: (context) => writeImages(parts, plan, context, isZeroed),
+    ...writeStep(parts, plan),
+    undoCommands: [`write zeros to both ends of the device if they bear unit ${header.unitId}`],
     undo: ({ signal }) =>
-      onDevice(parts, where, 'write', signal, (device) => eraseUnit(device, unitId, signal)),
-  }
-}
-
-async function writeImages(
-  parts: UnitWorkParts,
-  { device: where, images, unit, header }: PlanOf<'write'>,
-  context: StepContext,
-  isZeroed: boolean,
-): Promise<void> {
-  const { signal } = context
-  const opened: { readonly content: FileContent; close(): Promise<void> }[] = []
-  try {
-    await onDevice(parts, where, 'write', signal, async (device) => {
-      // A resumed job finds what it has written.
-      if ((await observeWrittenUnit(device, header.unitId, signal)) === 'present') return
-      const disks = new Map<number, FileContent>()
-      for (const { index, path, format } of images) {
-        const image = await parts.openImage(path, { signal, claimedFormat: format })
-        opened.push(image)
-        disks.set(index, image.content)
-      }
-      await writeUnit(device, { plan: unit, header, disks, isZeroed }, bulk(context))
-    })
-  } finally {
-    await Promise.all(opened.map((image) => image.close()))
+      onDevice(parts, where, 'write', signal, (device) => eraseUnit(device, header.unitId, signal)),
   }
 }

@@ -34,7 +34,7 @@ const stagingBytes = 256 * 1024
 /** From this many bytes to come on, a data segment is read where it belongs; fewer are copied from the staging buffer. */
 const directBytes = 16 * 1024
 /** Where long data segments come, little is read with a header: the rest is read where it belongs. */
-const shortStagingBytes = 16 * 1024
+const shortStagingBytes = 4 * 1024
 const bulkBytes = 64 * 1024
 const tailMaxBytes = 3 + digestBytes
 

@@ -8,10 +8,11 @@ import { formatBytes } from '#shared/units/bytes.ts'
 import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import type { DeployPlan } from '#main/jobs/kinds/deploy.ts'
-import { unitFilesOf } from '#main/drivers/unit-files.ts'
+import type { Unit } from '#main/protocols/unit/unit.ts'
 import { factsOfHost, now, type ServiceContext } from '../context.ts'
-import { headerForDeployment, readUnit, type FilesHeader } from '../read-unit.ts'
+import { headerForDeployment, readUnit } from '../read-unit.ts'
 import { restoreLostLuns } from './lost-luns.ts'
+import { onUnit } from './on-unit.ts'
 import { expandNames } from './names.ts'
 import type { PlannedWork } from './planned.ts'
 import { lunNumbersOf, requireLunNumbers, volumeOf } from './volume-checks.ts'
@@ -48,7 +49,7 @@ export async function planDeploy(
     ...context.store.luns.list(input.array).map(({ identity }) => identity.name),
   ])
   const fullCopy = input.direct ? undefined : await fullCopyOf(context, array, container, input.count, signal)
-  const choices = { input, container, header, sizeBytes, initiator: facts.initiatorName, fullCopy }
+  const choices = { input, container, unit, header, sizeBytes, initiator: facts.initiatorName, fullCopy }
   return [
     ...restoreLostLuns(context, input.array, luns),
     ...expandNames(input.namePattern, input.count, taken).map((name) => ({
@@ -99,7 +100,8 @@ async function fullCopyOf(
 interface Choices {
   readonly input: Input
   readonly container: ObjectRef
-  readonly header: FilesHeader
+  readonly unit: Unit
+  readonly header: UnitHeader
   readonly sizeBytes: number
   readonly initiator: string
   readonly fullCopy: { readonly bytes: number } | undefined
@@ -109,8 +111,7 @@ function deployPlan(array: ArrayDriver, host: HostDriver, name: string, choices:
   const { input, container, header } = choices
   const lun = array.addressOf(array.newIdentity(name), portalOnHost(host.config, input.array))
   const { volume } = container
-  const files = unitFilesOf(host)
-  const mountPoint = files.mountPointOf(lun)
+  const uuid = randomUUID()
   return {
     array: input.array,
     host: input.host,
@@ -127,23 +128,20 @@ function deployPlan(array: ArrayDriver, host: HostDriver, name: string, choices:
     lun,
     initiator: choices.initiator,
     osType: header.osType,
-    fileSystem: header.fileSystem.type,
-    vm: files.describeVm({
-      name,
-      uuid: randomUUID(),
-      lun,
-      template: header.vm.configuration,
-      disks: header.disks.map(({ index, format, path }) => ({
-        index,
-        format,
-        path: `${mountPoint}/${path ?? ''}`,
-      })),
-    }),
+    ...onUnit(host, { ...choices, name, uuid, lun }),
     start: input.start,
-    ...(input.wait === undefined ? {} : { wait: { sign: input.wait, timeoutMs: input.waitTimeoutMs } }),
+    ...(input.wait === undefined
+      ? {}
+      : { wait: { sign: signOf(input.wait, name, uuid), timeoutMs: input.waitTimeoutMs } }),
     deployedAt: now(),
   }
 }
+
+/** Each guest says its own name: the text may hold it. */
+const signOf = (sign: NonNullable<Input['wait']>, name: string, uuid: string): NonNullable<Input['wait']> =>
+  sign.kind === 'serial'
+    ? { ...sign, text: sign.text.replaceAll('{name}', name).replaceAll('{uuid}', uuid) }
+    : sign
 
 /** A13. */
 function requireSameOsType(header: UnitHeader, host: HostDriver, hostOsType: string, input: Input): void {

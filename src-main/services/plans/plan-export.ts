@@ -37,8 +37,14 @@ export async function planExport(
     requireFree(input.folder),
   ])
   const header = headerForDeployment(unit, container)
-  if (!facts.fileSystems.includes(header.fileSystem.type))
-    throw new AppError('not-supported', `The host cannot mount ${header.fileSystem.type} file systems`, {
+  const fileSystem = header.fileSystem?.type
+  if (fileSystem === undefined)
+    throw new AppError('not-supported', 'The container holds disks and no files', {
+      object: `container ${input.container}`,
+      advice: 'Deploy it, and read its disks from the LUN: gantry unit export.',
+    })
+  if (!facts.fileSystems.includes(fileSystem))
+    throw new AppError('not-supported', `The host cannot mount ${fileSystem} file systems`, {
       object: `host ${input.host}`,
       advice: 'Name another host, or install the tools there and run "gantry host probe".',
     })
@@ -56,7 +62,7 @@ export async function planExport(
     lun: array.addressOf(array.newIdentity(name), portal),
     initiator: facts.initiatorName,
     osType: header.osType,
-    fileSystem: header.fileSystem.type,
+    fileSystem,
     folder: input.folder,
     files,
     configuration: nameDisks(

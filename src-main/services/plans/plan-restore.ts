@@ -59,9 +59,9 @@ async function planOne(
   const wanted = start === 'all' || (start === 'deployed' && recipe.started)
   return {
     deployment,
-    fileSystem: recipe.fileSystem,
+    ...(recipe.fileSystem === undefined ? {} : { fileSystem: recipe.fileSystem }),
     attach: attached === undefined || attached.partial === true,
-    mount: attached?.mountedAt === undefined,
+    mount: recipe.fileSystem !== undefined && attached?.mountedAt === undefined,
     ...(vm === undefined ? { define: recipe.vm } : {}),
     start: wanted && vm?.state !== 'running' && vm?.state !== 'paused',
   }

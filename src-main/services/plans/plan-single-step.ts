@@ -10,7 +10,7 @@ import type { PlannedWork } from './planned.ts'
 import { requireLunNumbers, volumeOf } from './volume-checks.ts'
 
 type Input = Extract<Operation, { array: string }> &
-  Exclude<Operation, { kind: 'stage' | 'deploy' | 'export' }>
+  Exclude<Operation, { kind: 'stage' | 'stage-disks' | 'deploy' | 'export' }>
 
 /** A18: each step of staging and deployment by itself. */
 export async function planSingleStep(

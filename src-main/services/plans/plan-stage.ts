@@ -3,7 +3,7 @@ import type { OperationOf } from '#shared/contract/operations.ts'
 import { containerHolds, containerSize, type ContainerContent } from '#shared/domain/container-size.ts'
 import { grownImageBytes, roomFor } from '#shared/domain/image-growth.ts'
 import { portalOnHost, type Template, type TemplateFile } from '#shared/domain/compute.ts'
-import type { ObjectRef, Volume } from '#shared/domain/storage.ts'
+import type { ObjectRef } from '#shared/domain/storage.ts'
 import { needsConversion } from '#main/protocols/images/container-disk.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes, MiB, roundUp } from '#shared/units/bytes.ts'
@@ -12,7 +12,7 @@ import type { StagedFile, StagePlan } from '#main/jobs/kinds/stage.ts'
 import { factsOfHost, now, type ServiceContext } from '../context.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import type { PlannedWork } from './planned.ts'
-import { requireLunNumbers, volumeOf } from './volume-checks.ts'
+import { requireFreeName, requireLunNumbers, requireSpace, volumeOf } from './volume-checks.ts'
 
 type Input = OperationOf<'stage'>
 
@@ -34,12 +34,12 @@ export async function planStage(
   ])
   context.store.volumes.replaceAll(input.array, volumes)
   const volume = volumeOf(volumes, input.volume, input.array)
-  if (taken !== undefined) throw nameTaken(input)
+  requireFreeName(input, taken)
   if (!facts.fileSystems.includes(input.fileSystem)) throw cannotFormat(host, input.fileSystem)
   requireLunNumbers(volume, 1)
   const size = sizeOf(input, template, array.alignmentBytes)
   const bytesToMove = template.files.reduce((sum, file) => sum + file.sizeBytes, 0)
-  requireSpace(volume, bytesToMove, template)
+  requireSpace(volume, bytesToMove, template.name)
   const portal = portalOnHost(host.config, input.array)
   const identity = array.newIdentity(`stage-${input.container}`.slice(0, 63))
   const plan: StagePlan = {
@@ -107,21 +107,6 @@ function sizeOf(input: Input, template: Template, alignmentBytes: number): numbe
     },
   )
 }
-
-function requireSpace(volume: Volume, bytes: number, template: Template): void {
-  if (bytes <= volume.freeBytes) return
-  throw new AppError('bad-request', `The volume has no room for the VM data of ${template.name}`, {
-    object: `volume ${volume.array}/${volume.name}`,
-    facts: { 'VM data': formatBytes(bytes), free: formatBytes(volume.freeBytes) },
-    advice: 'Choose another volume, or free space on this one.',
-  })
-}
-
-const nameTaken = (input: Input): AppError =>
-  new AppError('bad-request', 'A container of this name is on the volume already', {
-    object: `container ${input.array}/${input.volume}/${input.container}`,
-    advice: 'Choose another name, or delete that container first: gantry containers delete.',
-  })
 
 const cannotFormat = (host: HostDriver, fileSystem: string): AppError =>
   new AppError('not-supported', `The host cannot make ${fileSystem} file systems`, {

@@ -1,5 +1,6 @@
-import type { ArrayConfig, LunFacts, Volume } from '#shared/domain/storage.ts'
+import type { ArrayConfig, LunFacts, ObjectFacts, Volume } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
+import { formatBytes } from '#shared/units/bytes.ts'
 
 export function volumeOf(volumes: readonly Volume[], name: string, array: string): Volume {
   const volume = volumes.find((candidate) => candidate.name === name)
@@ -36,5 +37,25 @@ export function requireLunNumbers(volume: LunNumbers, wanted: number): void {
     object: `volume ${volume.array}/${volume.name}`,
     facts: { LUNs: String(volume.lunCount), limit: String(volume.lunLimit) },
     advice: 'Decommission deployments or use another volume.',
+  })
+}
+
+export function requireFreeName(
+  where: { readonly array: string; readonly volume: string; readonly container: string },
+  found: ObjectFacts | undefined,
+): void {
+  if (found === undefined) return
+  throw new AppError('bad-request', 'A container of this name is on the volume already', {
+    object: `container ${where.array}/${where.volume}/${where.container}`,
+    advice: 'Choose another name, or delete that container first: gantry containers delete.',
+  })
+}
+
+export function requireSpace(volume: Volume, bytes: number, template: string): void {
+  if (bytes <= volume.freeBytes) return
+  throw new AppError('bad-request', `The volume has no room for the VM data of ${template}`, {
+    object: `volume ${volume.array}/${volume.name}`,
+    facts: { 'VM data': formatBytes(bytes), free: formatBytes(volume.freeBytes) },
+    advice: 'Choose another volume, or free space on this one.',
   })
 }

@@ -115,11 +115,16 @@ class Target implements IscsiTarget, ConnectionHost {
     return true
   }
 
-  async setInitiators(target: string, initiators: readonly string[]): Promise<void> {
+  async setInitiators(
+    target: string,
+    initiators: readonly string[],
+    { keepSessions = false }: { readonly keepSessions?: boolean } = {},
+  ): Promise<void> {
     const served = this.#get(target)
     const request = { ...served.request, initiators }
     requireLun(request, isLoopback(this.portal.host))
     served.request = request
+    if (keepSessions) return
     const dropped = [...served.connections].filter(
       ({ session }) => session !== undefined && !initiators.includes(session.initiator),
     )
@@ -156,11 +161,11 @@ class Target implements IscsiTarget, ConnectionHost {
   }
 
   async close(): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve))
+    // its callback would wait for ever: the server does not see the end of sockets that others read
+    this.#server.close()
     await Promise.all([...this.#connections].map((connection) => connection.drop()))
     for (const served of this.#luns.values()) await endServing(served)
     this.#luns.clear()
-    await closed
   }
 
   admit(claim: LoginClaim): Admission {

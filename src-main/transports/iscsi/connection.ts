@@ -143,9 +143,9 @@ export class Connection {
     this.#isReading = true
     try {
       this.reader.take(buffer, length)
-      this.#user?.onTurn()
+      if (this.error === undefined) this.#user?.onTurn()
       this.#isReading = false
-      this.writer.flush()
+      if (this.error === undefined) this.writer.flush()
     } catch (error) {
       this.#isReading = false
       this.close(toAppError(error))

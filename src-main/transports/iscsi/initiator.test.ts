@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
 import { scriptedTargetName, startScriptedTarget } from '#test/support/scripted-target.ts'
 import type { ScriptedTarget, ScriptedTargetOptions } from '#test/support/scripted-target.ts'
+import { senses } from '#main/protocols/scsi/sense.ts'
 import { makeTempDir } from '#test/unit/temp-dir.ts'
 import { createIscsiInitiator } from './initiator.ts'
 import type { OpenLun } from './initiator.ts'
@@ -112,6 +113,33 @@ test('a cancelled call is aborted on the wire and says what may have happened', 
   await device.close()
 })
 
+test('content that was written in part says so', async () => {
+  const path = join(makeTempDir(), 'content.raw')
+  writeFileSync(path, randomBytes(1024 * 1024))
+  const content = {
+    path,
+    sizeBytes: 1024 * 1024,
+    extents: [{ fileOffset: 0, offset: 0, lengthBytes: 1024 * 1024 }],
+  }
+  const device = await initiator.open(way(), signal)
+  onCommand = (connection, command) => {
+    if (command.decoded?.kind !== 'write') return false
+    connection.sense(command, senses.writeError)
+    return true
+  }
+  const failure = {
+    object: 'LUN web of array lab',
+    facts: { sense: expect.stringContaining('writeError') as string },
+  }
+  await expect(device.writeContent(0, content, { signal, isZeroed: false })).rejects.toThrow(
+    expect.objectContaining({ code: 'device-rejected', effect: 'unknown', ...failure }) as Error,
+  )
+  await expect(
+    device.writeContent(0, { ...content, path: `${path}.none` }, { signal, isZeroed: false }),
+  ).rejects.toThrow(expect.objectContaining({ code: 'not-found', effect: 'none' }) as Error)
+  await device.close()
+})
+
 test('the same LUN may be open several times, each over a session of its own', async () => {
   const [first, second] = await Promise.all([initiator.open(way(), signal), initiator.open(way(), signal)])
   expect(target.connections.length).toBe(2)
@@ -128,6 +156,7 @@ test('closing logs out everywhere; what is opened after it works again', async (
   await expect(device.read(0, 512, signal)).rejects.toThrow(
     expect.objectContaining({ code: 'bad-request' }) as Error,
   )
+  await device.close()
   const again = await other.open(way(), signal)
   expect((await again.read(0, 512, signal)).length).toBe(512)
   await other.close()

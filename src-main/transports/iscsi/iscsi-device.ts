@@ -70,6 +70,8 @@ export function createDevice(caller: Caller<InitiatorMethods>, opened: Opened): 
       caller.call('hash', { handle, offset, lengthBytes }, { signal, report }),
     readIntoFile: (offset, lengthBytes, path, { signal, report }) =>
       caller.call('readIntoFile', { handle, offset, lengthBytes, path }, { signal, report }),
-    close: () => caller.call('close', { handle }),
+    async close() {
+      if (!caller.isEnded) await caller.call('close', { handle })
+    },
   }
 }

@@ -1,6 +1,7 @@
 import { AppError } from '#shared/errors/app-error.ts'
 import { MiB } from '#shared/units/bytes.ts'
 import { encodeCdb } from '#main/protocols/scsi/cdb.ts'
+import { put } from '#main/protocols/scsi/fields.ts'
 import { encodeLun } from '#main/protocols/scsi/luns.ts'
 import { decodeLbaStatus, encodeUnmapList } from '#main/protocols/scsi/provisioning.ts'
 import type { LbaStatus } from '#main/protocols/scsi/provisioning.ts'
@@ -379,16 +380,15 @@ const direct = (session: Session, lun: number | Uint8Array, object: string): Com
 
 /** READ or WRITE in 10 bytes where they do, else in 16; the hot path's own encoder. */
 function transferCdb(opcode10: number, opcode16: number, lba: number, blocks: number): Uint8Array {
-  const cdb = Buffer.alloc(16)
+  const cdb = new Uint8Array(16)
   if (lba <= 0xffff_ffff && blocks <= largestBlocks10) {
     cdb[0] = opcode10
-    cdb.writeUInt32BE(lba, 2)
-    cdb.writeUInt16BE(blocks, 7)
+    put(cdb, 2, 4, lba)
+    put(cdb, 7, 2, blocks)
   } else {
     cdb[0] = opcode16
-    cdb.writeUInt32BE(Math.floor(lba / 0x1_0000_0000), 2)
-    cdb.writeUInt32BE(lba >>> 0, 6)
-    cdb.writeUInt32BE(blocks, 10)
+    put(cdb, 2, 8, lba)
+    put(cdb, 10, 4, blocks)
   }
   return cdb
 }

@@ -4,7 +4,6 @@ import {
   asyncEvent,
   at,
   bit,
-  logoutReason,
   opcode,
   opcodeMask,
   reservedTag,
@@ -12,36 +11,25 @@ import {
   taskResponse,
 } from '#main/protocols/iscsi/opcodes.ts'
 import type { OperationalParameters } from '#main/protocols/iscsi/parameters.ts'
-import { decodePduOf, encodePdu, kindOf } from '#main/protocols/iscsi/pdus.ts'
+import { decodePduOf, kindOf } from '#main/protocols/iscsi/pdus.ts'
 import type { Pdu } from '#main/protocols/iscsi/pdus.ts'
-import { serialBefore, serialDistance, serialNext } from '#main/protocols/iscsi/serial.ts'
-import { encodeText, TextCollector } from '#main/protocols/iscsi/text.ts'
 import type { TextPair } from '#main/protocols/iscsi/text.ts'
 import type { Connection, ConnectionUser } from './connection.ts'
 import { DataOut } from './data-out.ts'
 import { unreachable } from './errors.ts'
+import { KeepAlive } from './keep-alive.ts'
 import { firstCommandSn, logIn } from './log-in.ts'
 import type { LoggedIn } from './log-in.ts'
+import { Requests, resetError } from './requests.ts'
+import { Sequence } from './sequence.ts'
 import { defaultTiming } from './session-options.ts'
-import type { SessionOptions, SessionTiming } from './session-options.ts'
+import type { SessionOptions } from './session-options.ts'
 import type { Outcome, Task } from './task.ts'
 import { TaskTable } from './task-table.ts'
 
 const defaultDepth = 128
 const tickMs = 250
-const logoutMs = 3000
-/** Tags of requests that are no SCSI commands. */
-const requestTagBit = 0x40000000
-const backlogMaxBytes = 256 * 1024 * 1024
-const mostTextPdus = 2000
 const hex = (value: number): string => `0x${value.toString(16)}`
-
-/** A request that is no SCSI command and waits for its answer. */
-interface Request {
-  readonly deadline: number
-  readonly onAnswer: (header: Buffer, data: Buffer) => void
-  readonly onEnd: (error: AppError) => void
-}
 
 /**
  * A session in its full-feature phase, on one connection (RFC 7143, ErrorRecoveryLevel 0: any fault of the protocol
@@ -52,20 +40,16 @@ export class Session implements ConnectionUser {
 
   readonly #connection: Connection
   readonly #dataOut: DataOut
-  readonly #timing: SessionTiming
   readonly #tasks: TaskTable
   /** Not sent yet, in order. */
   #queue: Task[] = []
-  readonly #requests = new Map<number, Request>()
-  #nextRequestTag = 0
-  #cmdSn = firstCommandSn
-  #maxCmdSn: number
-  #expCmdSn: number
-  #expStatSn: number
-  #now = performance.now()
+  readonly #sequence: Sequence
+  readonly #requests: Requests
+  /** Milliseconds that this session was awake; while this computer sleeps no time of the target goes by. */
+  #now = 0
+  #tickedAt = performance.now()
   readonly #timer: NodeJS.Timeout
-  #quietMs = 0
-  #isPinged = false
+  readonly #keepAlive: KeepAlive
   /** The target wants us to leave: nothing new is sent, by this time we go. */
   #leaveBy: number | undefined
   #isLeaving = false
@@ -85,11 +69,11 @@ export class Session implements ConnectionUser {
     this.#connection = connection
     this.parameters = login.parameters
     this.#waitMs = login.parameters.defaultTime2Wait * 1000
-    this.#timing = { ...defaultTiming, ...options.timing }
+    const timing = { ...defaultTiming, ...options.timing }
+    this.#keepAlive = new KeepAlive(timing)
     this.#tasks = new TaskTable(options.depth ?? defaultDepth)
-    this.#expStatSn = login.expStatSn
-    this.#expCmdSn = login.expCmdSn
-    this.#maxCmdSn = login.maxCmdSn
+    this.#sequence = new Sequence(firstCommandSn, login)
+    this.#requests = new Requests(connection, this.#sequence, timing)
     const digests = { header: login.parameters.headerDigest, data: login.parameters.dataDigest }
     connection.limits.digests = digests
     connection.limits.maxDataBytes = login.parameters.maxRecvDataSegmentLength
@@ -135,7 +119,7 @@ export class Session implements ConnectionUser {
       return
     }
     task.isAborting = true
-    this.#manage(
+    this.#requests.manage(
       taskFunction.abortTask,
       task,
       (response) => {
@@ -152,7 +136,7 @@ export class Session implements ConnectionUser {
     return new Promise((resolve, reject) => {
       const onAnswer = (response: number): void => {
         if (response !== taskResponse.complete) {
-          reject(taskManagementError(response))
+          reject(resetError(response))
           return
         }
         for (const task of this.#tasks.all())
@@ -164,68 +148,24 @@ export class Session implements ConnectionUser {
             )
         resolve()
       }
-      this.#manage(taskFunction.logicalUnitReset, { lun }, onAnswer, reject)
+      this.#requests.manage(taskFunction.logicalUnitReset, { lun }, onAnswer, reject)
     })
   }
 
   /** A text request in the full-feature phase (SendTargets). */
-  async text(pairs: readonly TextPair[]): Promise<readonly TextPair[]> {
-    const collector = new TextCollector()
-    let targetTransferTag = reservedTag
-    let data = encodeText(pairs)
-    for (let count = 0; count < mostTextPdus; count++) {
-      const ttt = targetTransferTag
-      const answer = await this.#ask((tag) => {
-        this.#put(
-          encodePdu('textRequest', {
-            immediate: true,
-            final: true,
-            initiatorTaskTag: tag,
-            targetTransferTag: ttt,
-            cmdSn: this.#cmdSn,
-            expStatSn: this.#expStatSn,
-          }),
-          data,
-        )
-      }, this.#timing.connectMs)
-      const response = decodePduOf('textResponse', answer.header)
-      const isMore = response.continues || !response.final
-      const found = collector.add(answer.data, isMore)
-      if (found !== undefined) return found
-      targetTransferTag = response.targetTransferTag
-      data = encodeText([])
-    }
-    throw malformed('text', 0, `an end within ${mostTextPdus} PDUs`, 'none')
-  }
-
-  /** Asks the target whether it is there. */
-  async ping(): Promise<void> {
-    await this.#ask((tag) => this.#sendNop(tag, reservedTag, noLun), this.#timing.deadMs)
+  text(pairs: readonly TextPair[]): Promise<readonly TextPair[]> {
+    return this.#requests.text(pairs)
   }
 
   /** Logs out; tasks that are still under way end as lost. Never throws. */
   async close(): Promise<void> {
     if (this.error !== undefined) return
     try {
-      await this.#logOut()
+      await this.#requests.logOut()
     } catch {
       // It is closed either way.
     }
     this.#connection.close(new AppError('cancelled', 'The session was closed'))
-  }
-
-  async #logOut(): Promise<void> {
-    await this.#ask((tag) => {
-      this.#put(
-        encodePdu('logoutRequest', {
-          immediate: true,
-          reason: logoutReason.closeSession,
-          initiatorTaskTag: tag,
-          cmdSn: this.#cmdSn,
-          expStatSn: this.#expStatSn,
-        }),
-      )
-    }, logoutMs)
   }
 
   // Received PDUs
@@ -265,7 +205,7 @@ export class Session implements ConnectionUser {
       default:
         this.#takeOther(header.subarray(offset, offset + 48), data)
     }
-    this.#moveWindow(header, offset)
+    this.#sequence.moveWindow(header, offset)
   }
 
   onTurn(): void {
@@ -278,8 +218,7 @@ export class Session implements ConnectionUser {
     this.#queue = []
     for (const task of this.#tasks.all()) this.#finish(task, 'lost', error)
     for (const task of queue) this.#finish(task, 'unsent', error)
-    for (const request of this.#requests.values()) request.onEnd(error)
-    this.#requests.clear()
+    this.#requests.endAll(error)
     for (const listener of this.#closeListeners.splice(0)) listener(error)
   }
 
@@ -291,13 +230,13 @@ export class Session implements ConnectionUser {
     task.received += dataBytes
     const flags = header[offset + at.flags] ?? 0
     if ((flags & bit.hasStatus) === 0) return
-    this.#takeStatSn(header, offset)
+    this.#sequence.takeStatSn(header, offset)
     this.#conclude(task, header, offset, flags)
   }
 
   #takeResponse(header: Buffer, offset: number, data: Buffer): void {
     const task = this.#taskOf(header, offset)
-    this.#takeStatSn(header, offset)
+    this.#sequence.takeStatSn(header, offset)
     const response = header[offset + at.response] ?? 0
     if (response !== 0) {
       const error = new AppError('device-rejected', `The target could not carry out the command`, {
@@ -342,7 +281,7 @@ export class Session implements ConnectionUser {
       task,
       header.readUInt32BE(offset + at.targetTransferTag),
       lengthBytes,
-      this.#expStatSn,
+      this.#sequence.expStatSn,
     )
   }
 
@@ -355,15 +294,15 @@ export class Session implements ConnectionUser {
       case 'taskManagementResponse':
       case 'textResponse':
       case 'logoutResponse':
-        this.#takeStatSn(header, 0)
-        this.#answered(header, data)
+        this.#sequence.takeStatSn(header, 0)
+        this.#requests.answered(header, data)
         break
       case 'asyncMessage':
-        this.#takeStatSn(header, 0)
+        this.#sequence.takeStatSn(header, 0)
         this.#takeAsync(decodePduOf(kind, header))
         break
       case 'reject':
-        this.#takeStatSn(header, 0)
+        this.#sequence.takeStatSn(header, 0)
         this.#takeReject(decodePduOf(kind, header), data)
         break
       default:
@@ -373,12 +312,10 @@ export class Session implements ConnectionUser {
 
   #takeNop(nop: Pdu<'nopIn'>, header: Buffer, data: Buffer): void {
     if (nop.initiatorTaskTag !== reservedTag) {
-      this.#takeStatSn(header, 0)
-      this.#answered(header, data)
+      this.#sequence.takeStatSn(header, 0)
+      this.#requests.answered(header, data)
     } else if (nop.targetTransferTag !== reservedTag) {
-      if (this.#connection.backlogBytes > backlogMaxBytes)
-        throw unreachable('The target does not read what we send')
-      this.#sendNop(reservedTag, nop.targetTransferTag, nop.lun)
+      this.#requests.answerPing(nop.targetTransferTag, nop.lun)
     }
   }
 
@@ -402,9 +339,7 @@ export class Session implements ConnectionUser {
     const kind = kindOf(data)
     if (task !== undefined && (kind === 'scsiCommand' || kind === 'dataOut'))
       this.#finish(task, 'lost', error)
-    const request = this.#requests.get(tag)
-    this.#requests.delete(tag)
-    request?.onEnd(error)
+    this.#requests.rejected(tag, error)
   }
 
   #taskOf(header: Buffer, offset: number): Task {
@@ -415,26 +350,10 @@ export class Session implements ConnectionUser {
     return task
   }
 
-  #takeStatSn(header: Buffer, offset: number): void {
-    const statSn = header.readUInt32BE(offset + at.statSn)
-    if (!serialBefore(statSn, this.#expStatSn)) this.#expStatSn = serialNext(statSn)
-  }
-
-  /** Section 4.2.2.1: numbers that go back, or a window that ends before it begins, are not taken. */
-  #moveWindow(header: Buffer, offset: number): void {
-    const expCmdSn = header.readUInt32BE(offset + at.expCmdSn)
-    const maxCmdSn = header.readUInt32BE(offset + at.maxCmdSn)
-    if (serialDistance(expCmdSn, maxCmdSn) < -1) return
-    if (serialBefore(this.#maxCmdSn, maxCmdSn)) this.#maxCmdSn = maxCmdSn
-    if (serialBefore(this.#expCmdSn, expCmdSn)) this.#expCmdSn = expCmdSn
-  }
-
   // Sending
 
   #maySend(): boolean {
-    return (
-      this.#leaveBy === undefined && this.#tasks.hasRoom && serialDistance(this.#cmdSn, this.#maxCmdSn) >= 0
-    )
+    return this.#leaveBy === undefined && this.#tasks.hasRoom && this.#sequence.isOpen
   }
 
   #pump(): void {
@@ -450,99 +369,15 @@ export class Session implements ConnectionUser {
 
   #send(task: Task): void {
     task.isSent = true
-    task.cmdSn = this.#cmdSn
+    task.cmdSn = this.#sequence.takeCmdSn()
     this.#tasks.add(task)
-    this.#dataOut.command(task, this.#expStatSn)
-    this.#cmdSn = serialNext(this.#cmdSn)
+    this.#dataOut.command(task, this.#sequence.expStatSn)
   }
 
   #leave(): void {
     this.#isLeaving = true
     const leave = (): void => this.#fail(unreachable('The target asked for a logout'))
-    this.#logOut().then(leave, leave)
-  }
-
-  #put(header: Uint8Array, data?: Buffer): void {
-    const { writer } = this.#connection
-    writer.begin(header)
-    writer.end(data)
-    this.#connection.flushLater()
-  }
-
-  #sendNop(initiatorTaskTag: number, targetTransferTag: number, lun: Uint8Array): void {
-    this.#put(
-      encodePdu('nopOut', {
-        immediate: true,
-        lun,
-        initiatorTaskTag,
-        targetTransferTag,
-        cmdSn: this.#cmdSn,
-        expStatSn: this.#expStatSn,
-      }),
-    )
-  }
-
-  #manage(
-    func: number,
-    subject: Pick<Task, 'lun'> | Task,
-    onAnswer: (response: number) => void,
-    onEnd: (error: AppError) => void,
-  ): void {
-    const reference = 'itt' in subject ? { referencedTaskTag: subject.itt, refCmdSn: subject.cmdSn } : {}
-    this.#request(
-      (initiatorTaskTag) =>
-        this.#put(
-          encodePdu('taskManagementRequest', {
-            immediate: true,
-            taskFunction: func,
-            lun: subject.lun,
-            referencedTaskTag: reservedTag,
-            ...reference,
-            initiatorTaskTag,
-            cmdSn: this.#cmdSn,
-            expStatSn: this.#expStatSn,
-          }),
-        ),
-      this.#timing.abortMs,
-      (header) => onAnswer(decodePduOf('taskManagementResponse', header).response),
-      onEnd,
-    )
-  }
-
-  #ask(
-    send: (tag: number) => void,
-    timeoutMs: number,
-  ): Promise<{ readonly header: Buffer; readonly data: Buffer }> {
-    return new Promise((resolve, reject) => {
-      const onAnswer = (header: Buffer, data: Buffer): void =>
-        resolve({ header: Buffer.from(header), data: Buffer.from(data) })
-      this.#request(send, timeoutMs, onAnswer, reject)
-    })
-  }
-
-  #request(
-    send: (tag: number) => void,
-    timeoutMs: number,
-    onAnswer: Request['onAnswer'],
-    onEnd: Request['onEnd'],
-  ): void {
-    if (this.error !== undefined) {
-      onEnd(this.error)
-      return
-    }
-    const tag = requestTagBit + this.#nextRequestTag
-    this.#nextRequestTag = (this.#nextRequestTag + 1) % 0x10000
-    this.#requests.set(tag, { deadline: this.#now + timeoutMs, onAnswer, onEnd })
-    send(tag)
-  }
-
-  #answered(header: Buffer, data: Buffer): void {
-    const tag = header.readUInt32BE(at.initiatorTaskTag)
-    const request = this.#requests.get(tag)
-    if (request === undefined)
-      throw malformed('initiator task tag', at.initiatorTaskTag, 'that of a request under way', hex(tag))
-    this.#requests.delete(tag)
-    request.onAnswer(header, data)
+    this.#requests.logOut().then(leave, leave)
   }
 
   // Ends
@@ -561,22 +396,15 @@ export class Session implements ConnectionUser {
 
   /** Keep-alive and time limits. A tick counts for no more than its own time: our own pauses are not the target's. */
   #tick(): void {
-    this.#now = performance.now()
-    if (this.#connection.hasHeard) {
-      this.#quietMs = 0
-      this.#isPinged = false
-    } else this.#quietMs += tickMs
+    const elapsedMs = Math.min(performance.now() - this.#tickedAt, 2 * tickMs)
+    this.#tickedAt = performance.now()
+    this.#now += elapsedMs
+    const peer = this.#keepAlive.elapse(elapsedMs, this.#connection.hasHeard)
     this.#connection.hasHeard = false
-    const { keepAliveMs, deadMs } = this.#timing
-    if (this.#quietMs >= keepAliveMs && !this.#isPinged) {
-      this.#isPinged = true
-      this.#request((tag) => this.#sendNop(tag, reservedTag, noLun), Infinity, noop, noop)
-    }
-    if (this.#quietMs >= keepAliveMs + deadMs)
-      this.#fail(unreachable('The target does not answer any more', 'none', 'timeout'))
-    for (const request of this.#requests.values())
-      if (request.deadline < this.#now)
-        this.#fail(unreachable('The target left a request unanswered', 'none', 'timeout'))
+    if (peer === 'ping') this.#requests.ping()
+    if (peer === 'dead') this.#fail(unreachable('The target does not answer any more', 'none', 'timeout'))
+    if (this.#requests.elapse(elapsedMs))
+      this.#fail(unreachable('The target left a request unanswered', 'none', 'timeout'))
     if (this.#leaveBy !== undefined && this.#leaveBy < this.#now)
       this.#fail(unreachable('The target asked for a logout'))
     this.#checkDeadlines()
@@ -593,15 +421,4 @@ export class Session implements ConnectionUser {
             }),
           )
   }
-}
-
-const noLun = new Uint8Array(8)
-const noop = (): void => undefined
-
-function taskManagementError(response: number): AppError {
-  const facts = { taskManagementResponse: hex(response) }
-  if (response === taskResponse.noSuchLun) return new AppError('not-found', 'There is no such LUN', { facts })
-  if (response === taskResponse.notSupported)
-    return new AppError('not-supported', 'The target cannot reset a LUN', { facts })
-  return new AppError('device-rejected', 'The target refused to reset the LUN', { facts })
 }

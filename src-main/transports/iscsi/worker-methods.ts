@@ -1,4 +1,4 @@
-import { AppError } from '#shared/errors/app-error.ts'
+import { AppError, toAppError } from '#shared/errors/app-error.ts'
 import type { ReservationType } from '#main/protocols/scsi/reservations.ts'
 import type { FileContent } from '../block/block-device.ts'
 import { hashRegion, readIntoFile, writeContent } from '../block/bulk.ts'
@@ -6,6 +6,7 @@ import type { BulkDisk } from '../block/bulk.ts'
 import { discoverTargets, listLuns } from './discovery.ts'
 import { Lun } from './lun.ts'
 import type { LunOptions } from './lun.ts'
+import { errorOf } from './scsi-errors.ts'
 import type { SessionOptions } from './session-options.ts'
 import type { CallContext, Methods } from './worker-port.ts'
 
@@ -119,10 +120,12 @@ export function createMethods() {
     ) {
       const lun = get(input)
       lun.requireWritable(input.offset, input.content.sizeBytes)
-      return writeContent(bulkDisk(lun), input.offset, input.content, {
-        ...context,
-        isZeroed: input.isZeroed,
-      })
+      const disk = bulkDisk(lun)
+      try {
+        return await writeContent(disk, input.offset, input.content, { ...context, isZeroed: input.isZeroed })
+      } catch (error) {
+        throw errorOf(toAppError(error), lun.name, disk.hasWritten ? 'unknown' : 'none')
+      }
     },
     hash: async (input: Region, context: CallContext) =>
       hashRegion(bulkDisk(get(input)), input.offset, input.lengthBytes, context),
@@ -133,14 +136,21 @@ export function createMethods() {
 
 const bufferOf = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 
-const bulkDisk = (lun: Lun): BulkDisk => ({
-  name: lun.name,
-  blockBytes: lun.blockBytes,
-  sizeBytes: lun.sizeBytes,
-  async read(offset, lengthBytes, signal) {
-    const bytes = Buffer.allocUnsafeSlow(lengthBytes)
-    await lun.readInto(offset, bytes, signal)
-    return bytes
-  },
-  write: (offset, bytes, signal) => lun.write(offset, bufferOf(bytes), signal),
-})
+function bulkDisk(lun: Lun): BulkDisk & { hasWritten: boolean } {
+  const disk = {
+    name: lun.name,
+    blockBytes: lun.blockBytes,
+    sizeBytes: lun.sizeBytes,
+    hasWritten: false,
+    async read(offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array> {
+      const bytes = Buffer.allocUnsafeSlow(lengthBytes)
+      await lun.readInto(offset, bytes, signal)
+      return bytes
+    },
+    write(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+      disk.hasWritten = true
+      return lun.write(offset, bufferOf(bytes), signal)
+    },
+  }
+  return disk
+}

@@ -102,6 +102,7 @@ export interface Caller<M extends Methods> {
   ): Promise<OutputOf<M[Name]>>
   /** All that is under way and all that is called later ends with this error. */
   end(error: AppError): void
+  readonly isEnded: boolean
 }
 
 /** @param onBusy called with true when a first call is under way, with false when none is any more */
@@ -138,6 +139,9 @@ export function createCaller<M extends Methods>(port: Port, onBusy: (isBusy: boo
       } finally {
         signal?.removeEventListener('abort', onAbort)
       }
+    },
+    get isEnded() {
+      return ended !== undefined
     },
     end(error) {
       ended ??= error

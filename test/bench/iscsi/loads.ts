@@ -41,7 +41,7 @@ export async function runIscsiPerf({
   seconds,
 }: LoadRequest): Promise<LoadResult> {
   const url = `iscsi://${portal}/${target}/${lun}`
-  const script = `TIMEFORMAT='cpu %U %S'; time iscsi-perf -i iqn.2026-11.bench:libiscsi -m ${depth} -b ${transferBytes / 512} -t ${seconds} ${isRandom ? '-r' : ''} ${url}`
+  const script = `TIMEFORMAT='cpu %U %S'; time timeout -s KILL 60 iscsi-perf -i iqn.2026-11.bench:libiscsi -m ${depth} -b ${transferBytes / 512} -t ${seconds} ${isRandom ? '-r' : ''} ${url}`
   const { stdout, stderr } = await exec('bash', ['-c', script])
   const iops = [...stdout.matchAll(/iops average (\d+)/g)].at(-1)?.[1]
   const cpu = /cpu ([\d.]+) ([\d.]+)/.exec(stderr)
@@ -59,7 +59,7 @@ export async function runQemuImg(
   request: LoadRequest & { readonly file: string; readonly sizeBytes: number },
 ): Promise<LoadResult> {
   const url = `iscsi://${request.portal}/${request.target}/${request.lun}`
-  const script = `TIMEFORMAT='cpu %U %S %R'; time qemu-img convert -n -W -m 16 -f raw -O raw ${request.file} ${url}`
+  const script = `TIMEFORMAT='cpu %U %S %R'; time timeout -s KILL 110 qemu-img convert -n -W -m 16 -f raw -O raw ${request.file} ${url}`
   const { stderr } = await exec('bash', ['-c', script])
   const times = /cpu ([\d.]+) ([\d.]+) ([\d.]+)/.exec(stderr)
   if (times === null) throw new Error(`qemu-img said: ${stderr}`)

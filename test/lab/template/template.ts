@@ -1,5 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { templateDisk } from '#main/cli/demo/template-disk.ts'
 import { cached, contentOf } from '../cache.ts'
 import { exec } from '../exec.ts'
 import type { LabState } from '../state.ts'
@@ -70,18 +72,11 @@ async function prepareDisks(options: TemplateOptions): Promise<string> {
   })
 }
 
-/** A disk of 4 MiB whose boot sector is the whole system. */
-async function prepareTiny(): Promise<string> {
-  const source = join(here, 'tiny-boot.S')
-  return cached('tiny', [contentOf(source)], async (dir) => {
-    const object = join(dir, 'tiny.o')
-    const disk = join(dir, 'disk.raw')
-    await exec('as', ['--32', '-o', object, source])
-    await exec('ld', ['-m', 'elf_i386', '-Ttext', '0x7c00', '--oformat', 'binary', '-o', disk, object])
-    await exec('truncate', ['-s', '4M', disk])
-    await exec('rm', [object])
+/** A disk whose boot sector is the whole system. */
+const prepareTiny = (): Promise<string> =>
+  cached('tiny', [contentOf(join(here, '../../../src-main/cli/demo/template-disk.ts'))], async (dir) => {
+    await writeFile(join(dir, 'disk.raw'), templateDisk())
   })
-}
 
 /** A disk of 40 MiB that UEFI starts, with the guest agent. */
 async function prepareUefi(): Promise<string> {

@@ -56,7 +56,7 @@ export function createDaemonClient(folder: string, version: string, object: stri
   }
 }
 
-/** undefined: the process has ended, or given way to another one, before it heard anything. */
+/** A stop is answered when the process is gone. undefined: the process has ended, or given way to another one, before it heard anything. */
 async function converse(
   socket: Socket,
   request: Request,
@@ -70,6 +70,7 @@ async function converse(
   socket.on('error', () => undefined)
   try {
     let greeting: Greeting | undefined
+    let result: DaemonAnswer | undefined
     for await (const line of readLines(socket)) {
       const document: unknown = JSON.parse(line)
       if (greeting === undefined) {
@@ -80,8 +81,10 @@ async function converse(
       }
       const answer = answerSchema.parse(document)
       if (!answer.ok) throw decodeError(answer.error)
-      return { state: answer.state, greeting }
+      result = { state: answer.state, greeting }
+      if (request.do !== 'stop') return result
     }
+    if (result !== undefined) return result
   } catch (error) {
     if (error instanceof AppError) throw error
     // what cut the connection is told below

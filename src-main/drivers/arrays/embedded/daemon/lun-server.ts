@@ -114,14 +114,21 @@ export class LunServer {
         advice: 'Stop the array first ("gantry array stop"), then use the new portal.',
       })
     if (login !== undefined) this.#chap = { initiator: { name: login.user, secret: login.password } }
-    this.#target ??= await this.#options.startTarget({
-      portal,
-      stateFolder: this.#options.targetFolder,
-      onTrouble: ({ target, text }) => this.#options.log(`${target}: ${text}`),
-    })
+    this.#target ??= await this.#listen(portal)
     for (const lun of this.#luns)
       if (this.#target.findLun(lun.identity.target) === undefined)
         await this.#offer(lun).catch(() => undefined)
+  }
+
+  async #listen(portal: Portal): Promise<IscsiTarget> {
+    const { startTarget, targetFolder, log } = this.#options
+    const onTrouble = ({ target, text }: { target: string; text: string }): void => log(`${target}: ${text}`)
+    try {
+      return await startTarget({ portal, stateFolder: targetFolder, onTrouble })
+    } catch (error) {
+      const { code } = toAppError(error)
+      throw code === 'busy' ? refuse.portalTaken(format(portal), error) : error
+    }
   }
 
   async #create(spec: LunSpec, initiators: readonly string[], limit: number): Promise<void> {

@@ -68,6 +68,15 @@ export const anotherObject = (identity: LunIdentity, path: string, what: string)
 export const isEnding = (): AppError =>
   new AppError('busy', 'The process that serves the array is being stopped', { advice: 'Try again.' })
 
+export const portalTaken = (portal: string, cause: unknown): AppError =>
+  new AppError('busy', 'Something else listens on the portal', {
+    object: `portal ${portal}`,
+    advice:
+      'End what uses this port, then try again. Or, while the array has no LUNs, remove it and add it with another ' +
+      '--portal; its volumes stay as they are.',
+    cause,
+  })
+
 export const portalClosed = (): AppError =>
   new AppError('auth-failed', 'The portal is closed: its login has not been given to this process yet', {
     advice: 'Make the secret available (the variable that the array names) and try again.',

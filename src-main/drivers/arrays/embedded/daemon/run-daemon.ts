@@ -24,9 +24,9 @@ export interface DaemonOptions {
 }
 
 export interface Daemon {
-  /** Resolves when it has ended, its target closed. */
+  /** Resolves when its target is closed; the process is to exit then. */
   readonly ended: Promise<void>
-  stop(): void
+  readonly stop: () => void
 }
 
 /** Serves one array until it is stopped. undefined: another process does. Throws what keeps it from serving. */
@@ -35,24 +35,25 @@ export async function runDaemon(options: DaemonOptions): Promise<Daemon | undefi
   const places = daemonPlaces(folder)
   // until it is clear that this process is the one, a console that has connected hears nothing
   const decided = Promise.withResolvers<LunServer | undefined>()
-  const sockets = new Set<Socket>()
   let toldToStop: () => void = () => undefined
   const stopping = new Promise<void>((resolve) => (toldToStop = resolve))
   let idle: NodeJS.Timeout | undefined
 
   const onSocket = (socket: Socket): void => {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
     socket.on('error', () => socket.destroy())
     void decided.promise
       .then(async (luns) => {
-        if (luns === undefined) return
+        if (luns === undefined) return void socket.destroy()
         clearTimeout(idle)
-        if (await answer(socket, luns, options)) toldToStop()
-        else waitIdle(luns)
+        // who has asked for the end sees it: the socket goes with the process
+        if (await answer(socket, luns, options)) return toldToStop()
+        waitIdle(luns)
+        socket.end()
       })
-      .catch((error: unknown) => log(`a console was cut off: ${String(error)}`))
-      .finally(() => socket.end())
+      .catch((error: unknown) => {
+        log(`a console was cut off: ${String(error)}`)
+        socket.destroy()
+      })
   }
   const waitIdle = (luns: LunServer): void => {
     clearTimeout(idle)
@@ -82,7 +83,6 @@ export async function runDaemon(options: DaemonOptions): Promise<Daemon | undefi
       clearTimeout(idle)
       running.close()
       await luns.close()
-      for (const socket of sockets) socket.end()
     }
     return { ended: end(), stop: toldToStop }
   } catch (error) {

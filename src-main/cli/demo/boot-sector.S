@@ -1,6 +1,6 @@
 # Boot sector (BIOS, 16 bit). Prints on COM1:  VMREADY <name> <uuid> boots=<hex>
 # name: what follows "h=" in the SMBIOS system serial number (ds=nocloud;h=NAME); uuid: SMBIOS system UUID.
-# boots: a counter in sector 2 of the disk, so that a run leaves a trace on the disk it ran from.
+# boots: a counter in sector 2 (LBA 1) of the disk, so that a run leaves a trace on the disk it ran from.
 # SMBIOS 3.1 specification: entry points 5.2.1 (_SM_) and 5.2.2 (_SM3_), System Information (type 1) 7.2.
         .intel_syntax noprefix
         .code16
