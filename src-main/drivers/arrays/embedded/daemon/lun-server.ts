@@ -194,8 +194,9 @@ export class LunServer {
   /** Maps a LUN to one initiator; two must not write to the same container. */
   async #admit(lun: TableLun, initiator: string): Promise<void> {
     const { identity, initiators } = lun
-    if (initiators.length > 0 && !initiators.includes(initiator))
-      throw refuse.mappedElsewhere(identity, initiators)
+    // a session outlives its map
+    const others = [...initiators, ...this.#sessionsOf(identity.target)].filter((name) => name !== initiator)
+    if (others.length > 0) throw refuse.mappedElsewhere(identity, [...new Set(others)])
     if (initiators.length === 0) await this.#change(lun, [initiator])
     await this.#offer({ ...lun, initiators: [initiator] })
   }
