@@ -133,7 +133,7 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
       return {
         identity: {
           vendor: 'Gantry',
-          product: 'embedded array (this computer, no storage hardware)',
+          product: 'embedded array',
           version: surroundings.productVersion,
           serial: `${hostname()}/${config.name}`,
         },
