@@ -17,6 +17,7 @@ import { unitWorkKind } from '#main/jobs/kinds/unit-work.ts'
 import { createConnections } from '#main/services/connections.ts'
 import { createContainers } from '#main/services/containers.ts'
 import type { ServiceContext } from '#main/services/context.ts'
+import { followOthers } from '#main/services/follow-others.ts'
 import { createInventory } from '#main/services/inventory.ts'
 import { createJobHandlers } from '#main/services/jobs.ts'
 import { openExportFolder } from '#main/services/exports/local-folder.ts'
@@ -43,6 +44,8 @@ export interface GantryOptions {
   readonly env: NodeJS.ProcessEnv
   /** Asks the user for a secret; absent where nobody can be asked. */
   readonly prompt?: (label: string, signal: AbortSignal) => Promise<string | undefined>
+  /** Tell by events what other processes do with the same inventory: for what shows it all the time. */
+  readonly followsOthers?: boolean
 }
 
 export interface Gantry {
@@ -53,7 +56,7 @@ export interface Gantry {
 }
 
 /** Builds the core in order: store, sessions, drivers, jobs, services, api. */
-export async function createGantry({ dataDir, env, prompt }: GantryOptions): Promise<Gantry> {
+export async function createGantry({ dataDir, env, prompt, followsOthers }: GantryOptions): Promise<Gantry> {
   const store = openStore(join(dataDir, 'gantry.db'))
   const secrets = createSecretProvider({ env, ...(prompt === undefined ? {} : { prompt }) })
   const ssh = createSshPool({ dataDir, env, secrets })
@@ -119,6 +122,10 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
     ...createUnits({ unitDevices, lockOwner }),
     ...createJobHandlers(context),
   }
+  const stopFollowing =
+    followsOthers === true
+      ? followOthers(context, (name, payload) => events.emit(name, payload))
+      : () => undefined
   return {
     api: createApi({ handlers, events }),
     async recover() {
@@ -130,6 +137,7 @@ export async function createGantry({ dataDir, env, prompt }: GantryOptions): Pro
       return jobs.recover().flatMap(({ jobId, outcome }) => (outcome === 'left' ? [] : [jobId]))
     },
     async close() {
+      stopFollowing()
       await jobs.stop('leave')
       await unitDevices.close()
       await ssh.close()

@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander'
 import { registerArrayCommands } from './commands/array.ts'
 import { registerContainerCommands } from './commands/containers.ts'
+import { registerDemoCommand } from './commands/demo.ts'
 import { registerDeployCommand } from './commands/deploy.ts'
 import { registerDeploymentCommands } from './commands/deployments.ts'
 import { registerHostCommands } from './commands/host.ts'
@@ -10,12 +11,13 @@ import { registerStageCommand } from './commands/stage.ts'
 import { registerTemplateCommands } from './commands/template.ts'
 import { registerUnitCommands } from './commands/unit.ts'
 import type { CliIo } from './io.ts'
-import type { MakeAction } from './tools.ts'
+import type { MakeAction, MakeLoneAction } from './tools.ts'
 
 export interface ProgramParts {
   readonly io: CliIo
   readonly version: string
   readonly makeAction: MakeAction
+  readonly makeLoneAction: MakeLoneAction
 }
 
 const epilogue = `
@@ -32,7 +34,7 @@ Examples:
   gantry deploy web --host kvm1 --count 3 --start`
 
 /** The whole command line: one group of commands per file of commands/. */
-export function buildProgram({ io, version, makeAction }: ProgramParts): Command {
+export function buildProgram({ io, version, makeAction, makeLoneAction }: ProgramParts): Command {
   const program = new Command('gantry')
     .description(
       'Stages VMs into containers on storage arrays and deploys them without formatting or copying.',
@@ -60,6 +62,7 @@ export function buildProgram({ io, version, makeAction }: ProgramParts): Command
   registerLunCommands(program, makeAction)
   registerUnitCommands(program, makeAction)
   registerJobCommands(program, makeAction)
+  registerDemoCommand(program, makeLoneAction)
   return program
 }
 

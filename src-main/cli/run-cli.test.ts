@@ -14,7 +14,12 @@ function leaves(command: Command, path: string[] = []): { path: string[]; comman
   if (command.commands.length === 0) return [{ path, command }]
   return command.commands.flatMap((inner) => leaves(inner, [...path, inner.name()]))
 }
-const program = buildProgram({ io: createFakeIo(), version: '1', makeAction: () => () => Promise.resolve() })
+const program = buildProgram({
+  io: createFakeIo(),
+  version: '1',
+  makeAction: () => () => Promise.resolve(),
+  makeLoneAction: () => () => Promise.resolve(),
+})
 const commands = leaves(program)
 
 describe('U9: every command', () => {

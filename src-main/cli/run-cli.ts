@@ -9,7 +9,7 @@ import { fieldNames } from './field-names.ts'
 import { printable } from './io.ts'
 import type { CliIo } from './io.ts'
 import { buildProgram } from './program.ts'
-import type { GlobalOptions, MakeAction, Outcome, Tools } from './tools.ts'
+import type { GlobalOptions, MakeAction, MakeLoneAction, Outcome, Tools } from './tools.ts'
 
 export interface CliParts {
   readonly io: CliIo
@@ -31,8 +31,7 @@ export async function runCli(args: readonly string[], parts: CliParts): Promise<
   const makeAction: MakeAction =
     (run) =>
     async (...given) => {
-      const command = given.at(-1)
-      if (!(command instanceof Command)) throw new AppError('bug', 'An action was called without its command')
+      const command = commandOf(given)
       const globals = command.optsWithGlobals<GlobalOptions>()
       const gantry = await openGantry(parts, globals)
       try {
@@ -43,12 +42,32 @@ export async function runCli(args: readonly string[], parts: CliParts): Promise<
       }
     }
 
+  const makeLoneAction: MakeLoneAction =
+    (run) =>
+    async (...given) => {
+      const globals = commandOf(given).optsWithGlobals<GlobalOptions>()
+      const tools = {
+        io,
+        globals,
+        run: (inner: readonly string[], own: CliIo) => runCli(inner, { ...parts, io: own }),
+      }
+      exitCode = printOutcome(io, globals, await run(tools))
+    }
+
   try {
-    await buildProgram({ io, version: parts.version, makeAction }).parseAsync([...args], { from: 'user' })
+    await buildProgram({ io, version: parts.version, makeAction, makeLoneAction }).parseAsync([...args], {
+      from: 'user',
+    })
   } catch (error) {
     exitCode = printFailure(io, args.includes('--json'), error)
   }
   return exitCode
+}
+
+function commandOf(given: readonly unknown[]): Command {
+  const command = given.at(-1)
+  if (!(command instanceof Command)) throw new AppError('bug', 'An action was called without its command')
+  return command
 }
 
 function openGantry({ io, openGantry: open }: CliParts, globals: GlobalOptions): Promise<Gantry> {

@@ -32,5 +32,16 @@ export type MakeAction = (run: CommandRun) => (...args: unknown[]) => Promise<vo
 /** Takes the tools, then the arguments and the options of its command. */
 export type CommandRun = (tools: Tools, ...args: never[]) => Promise<Outcome>
 
+/** What a command works with that has no inventory: it runs other commands on one of its own. */
+export interface LoneTools {
+  readonly io: CliIo
+  readonly globals: GlobalOptions
+  /** Runs a command with its own surroundings; its exit code. Never rejects. */
+  readonly run: (args: readonly string[], io: CliIo) => Promise<number>
+}
+export type MakeLoneAction = (
+  run: (tools: LoneTools) => Promise<Outcome>,
+) => (...args: unknown[]) => Promise<void>
+
 /** A note to the person that is not part of the result. */
 export const note = ({ io }: Tools, text: string): void => io.err.write(`${text}\n`)

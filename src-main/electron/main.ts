@@ -16,7 +16,7 @@ const pageDir = join(import.meta.dirname, '../renderer')
 /** Builds the core, then the window. The order matters: nothing may call before the core can answer. */
 async function start(dataDir: string): Promise<void> {
   await app.whenReady()
-  const gantry = await createGantry({ dataDir, env: process.env })
+  const gantry = await createGantry({ dataDir, env: process.env, followsOthers: true })
   denyPermissions(session.defaultSession)
   serveAppScheme(pageDir)
   const ipc = createIpcAdapter(gantry.api)

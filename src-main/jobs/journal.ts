@@ -88,6 +88,8 @@ export interface Journal {
   }[]
   /** The newest first. */
   list(): Job[]
+  /** Ids of the jobs that are newer than this one, the oldest first; ids rise with time. */
+  listAfter(id: string): string[]
   summary(id: string): Job
   details(id: string): JobDetails
 }

@@ -22,6 +22,7 @@ export const hotQueries = {
       started_at = CASE @state WHEN 'applying' THEN @at ELSE started_at END,
       ended_at = CASE WHEN @state IN ('done', 'failed', 'undone') THEN @at ELSE NULL END
     WHERE job_id = @jobId AND step_id = @stepId`,
+  jobsAfter: 'SELECT id FROM jobs WHERE id > ? ORDER BY id',
   resourceHolder: `SELECT jobs.id, jobs.title FROM job_resources JOIN jobs ON jobs.id = job_resources.job_id
     WHERE resource = ?`,
   freeResources: 'DELETE FROM job_resources WHERE job_id = ?',
@@ -37,6 +38,7 @@ const runStates: ReadonlySet<JobState> = new Set(['running', 'undoing'])
 export function createJournal({ db, write }: Connection, now: () => number): Journal {
   const selectJob = db.prepare<[string], JobRow>(hotQueries.job)
   const selectJobs = db.prepare<[], JobRow>('SELECT * FROM jobs ORDER BY id DESC')
+  const selectAfter = db.prepare<[string], string>(hotQueries.jobsAfter).pluck()
   const selectOpen = db.prepare<[], OpenJobRow>(hotQueries.openJobs)
   const selectCancel = db.prepare<[string], number>(hotQueries.cancelRequested).pluck()
   const selectSteps = db.prepare<[string], StepRow>(hotQueries.steps)
@@ -183,6 +185,7 @@ export function createJournal({ db, write }: Connection, now: () => number): Jou
         owner: toOwner(row),
       })),
     list: () => selectJobs.all().map(toJob),
+    listAfter: (id) => selectAfter.all(id),
     summary: (id) => toJob(getRow(id)),
     details: (id) => read(() => toJobDetails(getRow(id), selectSteps.all(id), selectLog.all(id))),
   }

@@ -30,6 +30,8 @@ export interface Store {
   readonly vms: VmRepository
   readonly templates: TemplateRepository
   readonly journal: Journal
+  /** Another number than before when any other connection, in whatever process, has changed something. */
+  dataVersion(): number
   /** Writes of several repositories as one: all are kept, or, when `work` throws, none. */
   transaction<T>(work: () => T): T
   close(): void
@@ -56,6 +58,7 @@ export function openStore(path: string, options: StoreOptions = {}): Store {
     vms: createVmRepository(connection),
     templates: createTemplateRepository(connection),
     journal: createJournal(connection, options.now ?? Date.now),
+    dataVersion: () => Number(connection.db.pragma('data_version', { simple: true })),
     transaction: (work) => connection.write(work),
     close: () => {
       connection.db.close()

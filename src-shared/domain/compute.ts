@@ -50,10 +50,6 @@ export const hostConfigSchema = z.discriminatedUnion('driver', [
 ])
 export type HostConfig = z.infer<typeof hostConfigSchema>
 
-/** Where the host is, for people. */
-export const placeOfHost = (config: HostConfig): string =>
-  config.driver === 'embedded' ? 'this computer' : config.connection.host
-
 /** Portal of an array as the host reaches it; undefined: the array's own. */
 export const portalOnHost = (config: HostConfig, array: string): string | undefined =>
   config.driver === 'embedded' ? undefined : config.settings.portals[array]

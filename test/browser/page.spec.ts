@@ -2,7 +2,7 @@ import { AxeBuilder } from '@axe-core/playwright'
 import { expect } from '@playwright/test'
 import type { Page } from '@playwright/test'
 import { createFakeCore } from '../support/fake-core.ts'
-import { sampleJob } from '../support/sample-jobs.ts'
+import { sampleJob, sampleJobs } from '../support/sample-jobs.ts'
 import { test } from './fixture.ts'
 
 const screenshots = process.env['GANTRY_SCREENSHOTS']
@@ -114,6 +114,33 @@ test('U6: jobs are live: a new one appears, moves and ends', async ({ open }) =>
   await expect(page.getByRole('status')).toHaveText('Deploy web: done')
 })
 
+for (const colorScheme of ['light', 'dark'] as const)
+  test(`U6: a job is opened: its steps and log are live; accessible, ${colorScheme}`, async ({ open }) => {
+    const { page, core, complaints } = await open({ colorScheme })
+    const toggle = page.getByRole('button', { name: /^Steps and log: Stage/ })
+    await expect(toggle).toHaveAttribute('aria-expanded', 'false')
+    await toggle.press('Enter')
+    await expect(toggle).toHaveAttribute('aria-expanded', 'true')
+    const steps = page.getByRole('list', { name: /^Steps of Stage/ }).getByRole('listitem')
+    await expect(steps).toHaveText([/Create the container file.*done$/, /Copy the VM data.*at work$/])
+    const log = page.getByRole('region', { name: /^Log of Stage/ })
+    await expect(log).toContainText('copy: Started')
+    await shoot(page, `job-${colorScheme}`)
+    expect(await violationsOf(page)).toEqual([])
+
+    const job = sampleJobs.find(({ id }) => id === 'job-running') ?? sampleJob('none')
+    core.setJob({
+      ...job,
+      steps: job.steps.map((step) => ({ ...step, state: 'done' })),
+      log: [...job.log, { at: job.createdAt, stepId: 'copy', text: 'Done' }],
+    })
+    await expect(steps.last()).toHaveText(/done$/)
+    await expect(log).toContainText('copy: Done')
+    await toggle.press('Enter')
+    await expect(log).toBeHidden()
+    expect(complaints).toEqual([])
+  })
+
 test('the inventory is read again when the core says that it changed', async ({ open }) => {
   const { page, core } = await open()
   await expect(page.getByRole('table', { name: 'Hosts' })).toBeVisible()
@@ -142,7 +169,9 @@ test('U6: everything on the page is reached and used by keyboard', async ({ open
     expect.stringMatching(/^Resume: Deploy/),
     expect.stringMatching(/^Undo: Deploy/),
     expect.stringMatching(/^Close …: Deploy/),
+    expect.stringMatching(/^Steps and log: Deploy/),
     expect.stringMatching(/^Cancel: Stage/),
+    ...Array.from({ length: 3 }, () => expect.stringMatching(/^Steps and log: /) as unknown),
   ])
   const close = page.getByRole('button', { name: /^Close …/ })
   await close.focus()

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@playwright/test'
 import { callNames } from '#shared/contract/names.ts'
+import { currentOwner } from '#main/jobs/owner.ts'
 import { openStore } from '#main/store/store.ts'
 import {
   sampleArray,
@@ -50,6 +51,34 @@ test('U1, U7: an inventory that the command line has filled is shown without ask
       store.close()
     },
   )
+})
+
+test('U6: a job of another process on the same inventory appears by itself', async () => {
+  await withGantry(async ({ window, dataDir, complaints }) => {
+    await expect(window.getByText('Nothing has been run yet.')).toBeVisible()
+    const store = openStore(join(dataDir, 'gantry.db'))
+    const step = { id: 'copy', title: 'Copy the VM data', target: 'host h', commands: [], undoCommands: [] }
+    store.journal.create({
+      id: 'by-the-command-line',
+      kind: 'stage',
+      title: 'Stage web',
+      afterRestart: 'undo',
+      plan: {},
+      resources: [],
+      steps: [step],
+      owner: currentOwner(),
+    })
+    const job = window.getByRole('listitem').filter({ hasText: 'Stage web' })
+    await expect(job).toContainText('running')
+    await job.getByRole('button', { name: /^Steps and log/ }).click()
+    await expect(job).toContainText('to do')
+    store.journal.setStepState('by-the-command-line', step.id, 'applying')
+    await expect(job).toContainText('at work')
+    store.journal.setJobState('by-the-command-line', 'undone')
+    await expect(job).toContainText('undone')
+    store.close()
+    expect(complaints).toEqual([])
+  })
 })
 
 test('the page has the calls of the contract and nothing of Node or Electron', async () => {

@@ -49,6 +49,11 @@ export const sampleJobs: JobDetails[] = [
       remainingMs: 23_000,
     },
     steps: sampleSteps.map((step, index) => ({ ...step, state: index === 0 ? 'done' : 'applying' })),
+    log: [
+      { at, stepId: 'create-container', text: 'Started' },
+      { at, stepId: 'create-container', text: 'Done' },
+      { at, stepId: 'copy', text: 'Started' },
+    ],
   }),
   sampleJob('job-stuck', {
     kind: 'deploy',

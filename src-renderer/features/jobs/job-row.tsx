@@ -1,10 +1,11 @@
-import { useState } from 'react'
+import { useId, useState } from 'react'
 import { Button } from '../../components/button.tsx'
 import { ConfirmDialog } from '../../components/confirm-dialog.tsx'
 import { ErrorNotice } from '../../components/error-notice.tsx'
 import { Instant } from '../../components/instant.tsx'
 import type { Job } from '#shared/domain/job.ts'
 import type { WireError } from '#shared/errors/wire-error.ts'
+import { JobDetails } from './job-details.tsx'
 import { actionsFor, actionWords, needsPerson, stateWords } from './job-actions.ts'
 import type { JobAction } from './job-actions.ts'
 import { progressText } from './progress-text.ts'
@@ -14,10 +15,14 @@ export interface JobRowProps {
   readonly job: Job
   readonly refusal: WireError | undefined
   readonly onAct: (action: JobAction) => void
+  /** Whether its steps and log are shown. */
+  readonly isOpen: boolean
+  readonly onToggle: () => void
 }
 
-export function JobRow({ job, refusal, onAct }: JobRowProps) {
+export function JobRow({ job, refusal, onAct, isOpen, onToggle }: JobRowProps) {
   const [closing, setClosing] = useState(false)
+  const detailsId = useId()
   const isMoving = job.state === 'running' || job.state === 'undoing'
   const act = (action: JobAction): void => (action === 'close' ? setClosing(true) : onAct(action))
   const actions = actionsFor(job.state)
@@ -43,15 +48,21 @@ export function JobRow({ job, refusal, onAct }: JobRowProps) {
         <ErrorNotice error={job.error} tone={needsPerson(job.state) ? 'report' : 'past'} />
       )}
       {refusal === undefined ? null : <ErrorNotice error={refusal} />}
-      {actions.length === 0 ? null : (
-        <div className={styles.actions}>
-          {actions.map((action) => (
-            <Button key={action} label={`${actionWords[action]}: ${job.title}`} onPress={() => act(action)}>
-              {actionWords[action]}
-            </Button>
-          ))}
-        </div>
-      )}
+      <div className={styles.actions}>
+        {actions.map((action) => (
+          <Button key={action} label={`${actionWords[action]}: ${job.title}`} onPress={() => act(action)}>
+            {actionWords[action]}
+          </Button>
+        ))}
+        <Button
+          label={`Steps and log: ${job.title}`}
+          onPress={onToggle}
+          expands={{ id: detailsId, isExpanded: isOpen }}
+        >
+          Steps and log
+        </Button>
+      </div>
+      {isOpen ? <JobDetails id={detailsId} title={job.title} /> : null}
       {closing ? (
         <ConfirmDialog
           title="Close this job?"

@@ -2,6 +2,7 @@ import { useEffect } from 'react'
 import { EmptyState } from '../../components/empty-state.tsx'
 import { ErrorNotice } from '../../components/error-notice.tsx'
 import { Panel } from '../../components/panel.tsx'
+import { followOpenedJob, toggleJob, useOpenedJob } from './job-details-store.ts'
 import { JobRow } from './job-row.tsx'
 import { stateWords } from './job-actions.ts'
 import { actOnJob, followJobs, loadJobs, useJobs } from './jobs-store.ts'
@@ -9,7 +10,9 @@ import styles from './jobs-view.module.css'
 
 export function JobsView({ className }: { className: string | undefined }) {
   const { jobs, error, refusals } = useJobs()
+  const openedId = useOpenedJob(({ jobId }) => jobId)
   useEffect(followJobs, [])
+  useEffect(followOpenedJob, [])
   return (
     <div className={className}>
       <Panel title="Jobs" {...(jobs === undefined ? {} : { note: String(jobs.length) })}>
@@ -28,6 +31,8 @@ export function JobsView({ className }: { className: string | undefined }) {
                 job={job}
                 refusal={refusals[job.id]}
                 onAct={(action) => void actOnJob(action, job.id)}
+                isOpen={job.id === openedId}
+                onToggle={() => toggleJob(job.id)}
               />
             ))}
           </ul>
