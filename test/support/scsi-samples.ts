@@ -15,6 +15,14 @@ import {
   relativePortDesignator,
   t10Designator,
 } from '#main/protocols/scsi/designators.ts'
+import {
+  decodeCopyLimits,
+  decodeCopyRequest,
+  decodeCopyStatus,
+  encodeCopyLimits,
+  encodeCopyRequest,
+  encodeCopyStatus,
+} from '#main/protocols/scsi/extended-copy.ts'
 import { decodeInquiry, encodeInquiry } from '#main/protocols/scsi/inquiry.ts'
 import { decodeReportLuns, encodeReportLuns } from '#main/protocols/scsi/luns.ts'
 import {
@@ -300,6 +308,32 @@ export const scsiSamples: readonly ScsiSample[] = [
     encodeOneOpcode,
     decodeOneOpcode,
   ),
+  sample(
+    'EXTENDED COPY list',
+    {
+      listId: 3,
+      targets: [
+        {
+          type: 0xe4,
+          isNull: false,
+          association: 0,
+          designatorType: 3,
+          designator: new Uint8Array(16).fill(0x60),
+          blockBytes: 512,
+        },
+      ],
+      segments: [{ type: 2, source: 0, destination: 0, blocks: 2048, sourceLba: 5, destinationLba: 2 ** 40 }],
+    },
+    encodeCopyRequest,
+    decodeCopyRequest,
+  ),
+  sample(
+    'copy limits',
+    { maxTargets: 2, maxSegments: 64, maxListBytes: 1856, maxSegmentBytes: 0x1fffe00 },
+    encodeCopyLimits,
+    decodeCopyLimits,
+  ),
+  sample('copy status', { hasFailed: true, segments: 7 }, encodeCopyStatus, decodeCopyStatus),
   {
     name: 'CDB',
     value: decodeCdb(encodeCdb({ kind: 'read', length: 16, lba: 5, blocks: 6 })),

@@ -13,9 +13,9 @@ interface Lab {
   readonly volume: string
   readonly dataDir: string
   /** A command in this process: its console ends with it. Resolves with what it prints. */
-  gantry(line: string): Promise<string>
+  readonly gantry: (line: string) => Promise<string>
   /** Resolves with what it says to the person, when it fails. */
-  refused(line: string): Promise<string>
+  readonly refused: (line: string) => Promise<string>
 }
 
 function lab(): Lab {

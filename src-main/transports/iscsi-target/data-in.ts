@@ -1,4 +1,4 @@
-import { Buffer } from 'node:buffer'
+import type { Buffer } from 'node:buffer'
 import { at, bit, opcode, reservedTag } from '#main/protocols/iscsi/opcodes.ts'
 import type { OperationalParameters } from '#main/protocols/iscsi/parameters.ts'
 import { limits } from './limits.ts'
@@ -53,6 +53,7 @@ export class DataIn {
       }
       const isLast = this.#fillHeader(task, transmitter.bytes, offset, count)
       transmitter.end(count)
+      transmitter.flushMuch()
       if (isLast) return this.#host.endTask(task)
     }
   }
@@ -91,8 +92,7 @@ export class DataIn {
 
   #sendLater(task: Task, file: LunFile, count: number): void {
     const { transmitter } = this.#host
-    const bytes = Buffer.allocUnsafe(transmitter.sizeOf(count))
-    bytes.fill(0, 0, 48)
+    const bytes = transmitter.memoryFor(count)
     task.busy++
     transmitter.expect(bytes.length)
     file.readLater(bytes, transmitter.dataAt(0), count, task.lunOffset + task.sentBytes, (error) => {

@@ -8,6 +8,8 @@ import type { Outcome } from './outcome.ts'
 import type { Burst, Task } from './task.ts'
 import type { Transmitter } from './transmitter.ts'
 
+const pooledBytes = 64 * 1024
+
 /** Data that all sessions together hold. */
 export interface WriteRoom {
   heldBytes: number
@@ -83,7 +85,7 @@ export class DataOut {
       tag: reservedTag,
       offset,
       lengthBytes: size,
-      bytes: Buffer.allocUnsafe(size),
+      bytes: this.#buffer(size),
       bytesAt: 0,
       filled: 0,
       dataSn: 0,
@@ -124,9 +126,12 @@ export class DataOut {
       const count = Math.min(burst.filled, Math.max(0, task.wireBytes - burst.offset))
       task.requested = burst.offset + count
       task.arrived = task.requested
-      if (count > 0)
-        this.#take(task, burst.bytes, 0, count, burst.offset, () => this.#release(task, burst.lengthBytes))
-      else this.#release(task, burst.lengthBytes)
+      const then = (): void => {
+        this.#reuse(burst.bytes)
+        this.#release(task, burst.lengthBytes)
+      }
+      if (count > 0) this.#take(task, burst.bytes, 0, count, burst.offset, then)
+      else then()
       return this.#advance(task)
     }
     if (!isFinal) return
@@ -286,13 +291,15 @@ export class DataOut {
     for (const task of this.#waiting.splice(0)) this.#advance(task)
   }
 
+  /** Memory for a burst, perhaps with more room than it needs: large memory costs more to get than to fill. */
   #buffer(lengthBytes: number): Buffer {
-    const size = this.#parameters.maxBurstLength
-    if (lengthBytes !== size) return Buffer.allocUnsafe(lengthBytes)
-    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(size)
+    if (lengthBytes < pooledBytes) return Buffer.allocUnsafe(lengthBytes)
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(this.#parameters.maxBurstLength)
   }
 
   #reuse(bytes: Buffer): void {
-    if (bytes.length === this.#parameters.maxBurstLength && this.#spare.length < 8) this.#spare.push(bytes)
+    const { maxBurstLength } = this.#parameters
+    if (bytes.length === maxBurstLength && this.#spare.length * maxBurstLength < limits.spareBytes)
+      this.#spare.push(bytes)
   }
 }

@@ -7,6 +7,7 @@ import {
   relativePortDesignator,
   t10Designator,
 } from '#main/protocols/scsi/designators.ts'
+import type { Designator } from '#main/protocols/scsi/designators.ts'
 import { encodeInquiry } from '#main/protocols/scsi/inquiry.ts'
 import type { Inquiry } from '#main/protocols/scsi/inquiry.ts'
 import { senses } from '#main/protocols/scsi/sense.ts'
@@ -29,7 +30,7 @@ const standard: Inquiry = {
   isRemovable: false,
   version: 6,
   tpgs: 0,
-  hasThirdPartyCopy: false,
+  hasThirdPartyCopy: true,
   hasCommandQueue: true,
   vendor: '',
   product: '',
@@ -46,6 +47,16 @@ export function inquireNothing(cdb: CdbOf<'inquiry'>): Plan {
   return answer(encodeInquiry(nothing), cdb.allocationLength)
 }
 
+/** The names of a LUN, of the port and of the device (VPD page 83h). */
+export const namesOf = ({ identity, vendor }: TargetLunRequest): Designator[] => [
+  naaDesignator(identity.naa),
+  t10Designator(vendor, identity.serial),
+  relativePortDesignator(1),
+  portGroupDesignator(1),
+  nameDesignator('port', `${identity.target},t,0x0001`),
+  nameDesignator('device', identity.target),
+]
+
 /** INQUIRY of a LUN, standard data and VPD pages. */
 export function inquire(cdb: CdbOf<'inquiry'>, lun: TargetLunRequest, isThin: boolean): Plan {
   const { identity, vendor, product } = lun
@@ -56,15 +67,7 @@ export function inquire(cdb: CdbOf<'inquiry'>, lun: TargetLunRequest, isThin: bo
   const pages: Record<number, () => Uint8Array> = {
     [vpdPage.supportedPages]: () => encodeSupportedPages(Object.keys(pages).map(Number)),
     [vpdPage.serial]: () => encodeSerial(identity.serial),
-    [vpdPage.identification]: () =>
-      encodeIdentification([
-        naaDesignator(identity.naa),
-        t10Designator(vendor, identity.serial),
-        relativePortDesignator(1),
-        portGroupDesignator(1),
-        nameDesignator('port', `${identity.target},t,0x0001`),
-        nameDesignator('device', identity.target),
-      ]),
+    [vpdPage.identification]: () => encodeIdentification(namesOf(lun)),
     [vpdPage.blockLimits]: () =>
       encodeBlockLimits({
         refusesWriteSameToEnd: false,

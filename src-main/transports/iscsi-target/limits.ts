@@ -20,6 +20,8 @@ export const limits = {
   /** Data asked for and not written yet, of a session and of all. */
   sessionWriteBytes: 32 * MiB,
   targetWriteBytes: 256 * MiB,
+  /** Memory that a session keeps to use it again. */
+  spareBytes: 16 * MiB,
   /** Answers that the initiator has not taken: then no more data is read for it, and then nothing more is taken from it. */
   unsentDataBytes: 2 * MiB,
   unsentBytes: 8 * MiB,

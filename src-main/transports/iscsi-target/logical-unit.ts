@@ -14,9 +14,9 @@ import {
 } from '#main/protocols/scsi/reservations.ts'
 import { encodeDescriptorSense, encodeFixedSense, senses } from '#main/protocols/scsi/sense.ts'
 import type { Sense } from '#main/protocols/scsi/sense.ts'
-import { scsiStatus } from '#main/protocols/scsi/status.ts'
 import type { TargetLunRequest } from './contract.ts'
-import { inquire } from './identity-pages.ts'
+import { CopyManager } from './copy-manager.ts'
+import { inquire, namesOf } from './identity-pages.ts'
 import { LunBlocks } from './lun-blocks.ts'
 import type { LunFile } from './lun-file.ts'
 import type { LunState } from './lun-state.ts'
@@ -24,7 +24,7 @@ import { ModeState } from './mode-state.ts'
 import { raise } from './nexus.ts'
 import type { Nexus } from './nexus.ts'
 import { answer, check, conflict, end, good, refuse } from './outcome.ts'
-import type { Outcome, Plan } from './outcome.ts'
+import type { Plan } from './outcome.ts'
 import { supportedOpcodes, supportedTaskManagement } from './supported.ts'
 import { Reservations } from './reservations.ts'
 
@@ -44,6 +44,7 @@ function accessOf(cdb: Cdb): Access {
     case 'get-lba-status':
     case 'mode-sense':
     case 'read-defect-data':
+    case 'receive-copy-results':
       return 'read'
     case 'inquiry':
     case 'report-luns':
@@ -77,6 +78,7 @@ export class LogicalUnit {
   readonly #file: LunFile
   readonly #isThin: boolean
   readonly #blocks: LunBlocks
+  readonly #copies: CopyManager
   readonly #mode: ModeState
   readonly #reservations: Reservations
   readonly #nexuses = new Set<Nexus>()
@@ -91,6 +93,7 @@ export class LogicalUnit {
     this.#sizeBytes = lun.sizeBytes
     this.#mode = new ModeState(lun.readOnly)
     this.#blocks = new LunBlocks(file, isThin, () => this.#sizeBytes)
+    this.#copies = new CopyManager(this.#blocks, namesOf(lun))
     this.#reservations = new Reservations(
       {
         tell: (port, sense) => {
@@ -235,8 +238,9 @@ export class LogicalUnit {
       case 'report-supported-task-management':
         return supportedTaskManagement(cdb)
       case 'extended-copy':
+        return this.#mode.isWriteProtected ? refuse(senses.writeProtected) : this.#copies.copy(nexus, cdb)
       case 'receive-copy-results':
-        return refuse(senses.invalidOpcode)
+        return this.#copies.results(nexus, cdb)
       default:
         return cdb satisfies never
     }

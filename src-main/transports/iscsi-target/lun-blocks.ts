@@ -120,6 +120,22 @@ export class LunBlocks {
     return answer(encodeLbaStatus(extents), cdb.allocationLength)
   }
 
+  /** Blocks of the LUN to another place of it. A copy that fails has done a part of it. */
+  copy(from: number, to: number, blocks: number, isAborted: () => boolean): Promise<Outcome> {
+    if (!this.#isInside(from, blocks) || !this.#isInside(to, blocks))
+      return Promise.resolve(check({ ...senses.copyTargetNotReachable, asc: 0, ascq: 0 }))
+    return this.#changeAlone(async () => {
+      const lengthBytes = blocks * blockBytes
+      const piece = Buffer.alloc(Math.min(pieceBytes, lengthBytes))
+      for (let at = 0; at < lengthBytes && !isAborted(); at += piece.length) {
+        const count = Math.min(piece.length, lengthBytes - at)
+        await settled((done) => this.#file.readLater(piece, 0, count, from * blockBytes + at, done))
+        await settled((done) => this.#file.writeAlone(piece, 0, count, to * blockBytes + at, done))
+      }
+      return good
+    })
+  }
+
   #isInside(lba: number, blocks: number): boolean {
     return (lba + blocks) * blockBytes <= this.#sizeBytes()
   }
@@ -192,7 +208,7 @@ export class LunBlocks {
     )
   }
 
-  /** Blocks are given back only where they then read as what was sent: as zeros (SBC-3, 4.7.3.4.4). */
+  /** Blocks are given back only where they then read as what was sent: as zeros. */
   #fill(
     offset: number,
     lengthBytes: number,

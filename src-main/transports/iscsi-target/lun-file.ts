@@ -4,12 +4,15 @@ import { sparseFiles } from './sparse-file.ts'
 /** undefined: done; otherwise the system's error. */
 export type Done = (error: NodeJS.ErrnoException | undefined) => void
 
-/**
- * A call that took longer than this (and than 1 ms for each MiB) waited for a disk. The next ones then go to the
- * thread pool, where they wait side by side; after a while one is tried again at once.
- */
-const slowMs = 0.25
+/** A call that took longer than this (and than 1 ms for each MiB) may have waited for a disk. */
+const slowMs = 0.1
 const slowMsPerByte = 1 / (1024 * 1024)
+/**
+ * Slow calls count four times as much as fast ones against them: a disk shows within a few calls, a busy computer not
+ * at all. Then calls go to the thread pool, where they wait side by side; after a while one is tried again at once.
+ */
+const slowWeight = 4
+const slowEnough = 12
 const callsInPool = 256
 
 /**
@@ -22,6 +25,7 @@ export class LunFile {
   readonly fileId: string
   readonly #fd: number
   #inPool = 0
+  #slowness = 0
   /** Calls that the system has not answered. */
   #underWay = 0
   #onIdle: (() => void) | undefined
@@ -187,7 +191,12 @@ export class LunFile {
   }
 
   #learn(tookMs: number, lengthBytes: number): void {
-    if (tookMs > slowMs + lengthBytes * slowMsPerByte) this.#inPool = callsInPool
+    const isSlow = tookMs > slowMs + lengthBytes * slowMsPerByte
+    this.#slowness = Math.max(0, this.#slowness + (isSlow ? slowWeight : -1))
+    if (this.#slowness < slowEnough) return
+    this.#inPool = callsInPool
+    // The first try after it decides again.
+    this.#slowness = slowEnough - slowWeight
   }
 
   #wakeNext(): void {

@@ -61,6 +61,9 @@ export interface Line {
   flushSoon(): void
 }
 
+/** Less is worked on where it was read to. */
+const inboxFromBytes = 32 * 1024
+/** Takes data that nobody waits for. */
 const scratch = Buffer.allocUnsafeSlow(limits.segmentBytes)
 
 /** The full feature phase of a login: commands in, answers out. One connection; ErrorRecoveryLevel 0. */
@@ -85,6 +88,8 @@ export class Session implements Nexus {
   #statSn: number
   #expCmdSn: number
   #incoming: Burst | undefined
+  /** Where large immediate data are read to. */
+  #inbox: Buffer | undefined
 
   constructor(facts: SessionFacts, line: Line, host: SessionHost) {
     const { initiator, isid, parameters, served } = facts
@@ -114,13 +119,18 @@ export class Session implements Nexus {
     this.#host.trouble(this, error)
   }
 
-  /** A data segment begins. Returns where it goes: Data-Out goes straight to its command's memory. */
+  /** A data segment begins. Returns where it goes: what is large is not to be copied or to need new memory. */
   placeOf(
     header: Buffer,
     offset: number,
     dataBytes: number,
   ): { readonly bytes: Buffer; readonly at: number } | undefined {
-    if (((header[offset] ?? 0) & opcodeMask) !== opcode.dataOut) return undefined
+    const code = (header[offset] ?? 0) & opcodeMask
+    if (code === opcode.scsiCommand && dataBytes >= inboxFromBytes) {
+      this.#inbox ??= Buffer.allocUnsafeSlow(limits.segmentBytes)
+      return { bytes: this.#inbox, at: 0 }
+    }
+    if (code !== opcode.dataOut) return undefined
     const burst = this.#burstOf(header, offset, dataBytes)
     this.#incoming = burst
     return burst === undefined
@@ -132,7 +142,13 @@ export class Session implements Nexus {
   receive(header: Buffer, offset: number, data: Buffer, dataBytes: number): void {
     switch ((header[offset] ?? 0) & opcodeMask) {
       case opcode.scsiCommand:
-        return this.#command(header, offset, data)
+        return this.#command(
+          header,
+          offset,
+          dataBytes >= inboxFromBytes && this.#inbox !== undefined
+            ? this.#inbox.subarray(0, dataBytes)
+            : data,
+        )
       case opcode.dataOut: {
         const burst = dataBytes === 0 ? this.#burstOf(header, offset, 0) : this.#incoming
         this.#incoming = undefined

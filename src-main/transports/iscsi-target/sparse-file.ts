@@ -13,7 +13,7 @@ const keepSizeAndPunch = 0x01 | 0x02
 const seekData = 3
 const seekHole = 4
 
-/** undefined: this system has no such calls, or we do not know them. docs/adr/0008 says why a foreign function is called. */
+/** undefined: this system has no such calls, or we do not know them. docs/adr/0009 says why a foreign function is called. */
 export const sparseFiles: SparseFiles | undefined = process.platform === 'linux' ? linuxFiles() : undefined
 
 function linuxFiles(): SparseFiles | undefined {

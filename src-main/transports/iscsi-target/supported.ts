@@ -9,9 +9,8 @@ import { answer, refuse } from './outcome.ts'
 import type { Plan } from './outcome.ts'
 
 const isDone = (layout: CdbLayout, isThin: boolean): boolean =>
-  layout.kind !== 'extended-copy' &&
-  layout.kind !== 'receive-copy-results' &&
   (layout.kind !== 'unmap' || isThin) &&
+  (layout.kind !== 'receive-copy-results' || layout.serviceAction === 0 || layout.serviceAction === 3) &&
   (layout.kind !== 'persistent-reserve-out' || layout.serviceAction !== reserveOut.registerAndMove)
 
 /** REPORT SUPPORTED OPERATION CODES (SPC-4, 6.35). */

@@ -9,13 +9,25 @@ import { limits } from './limits.ts'
 
 interface Slab {
   readonly bytes: Buffer
-  /** Writes that the system has not taken yet. */
+  /** Batches that the system has not taken yet. */
   underWay: number
 }
 
+interface Piece {
+  readonly bytes: Buffer
+  readonly slab: Slab | undefined
+  /** Memory of {@link Transmitter.memoryFor} that is free when it is taken. */
+  readonly whole?: Buffer
+}
+
 const pduRoom = bhsBytes + limits.segmentBytes + 4 + 2 * digestBytes
-const slabBytes = 4 * pduRoom
-const keptSlabs = 2
+const slabBytes = 2 * pduRoom
+/** What a connection keeps to use it again. */
+const keptSlabs = 6
+const keptWholes = 12
+const pooledBytes = 64 * 1024
+/** From this much on what is made goes out at once: its memory is used again while it is still in the CPU's cache. */
+const batchBytes = limits.segmentBytes
 
 /**
  * What a connection sends. PDUs are made where they are sent from: {@link begin} gives the place, the data are read
@@ -31,7 +43,9 @@ export class Transmitter {
   #start = 0
   #end = 0
   readonly #free: Slab[] = []
-  #queue: { readonly bytes: Buffer; readonly slab: Slab | undefined }[] = []
+  readonly #wholes: Buffer[] = []
+  #queue: Piece[] = []
+  #queuedBytes = 0
   #unsentBytes = 0
 
   /** @param onSent called after the system has taken something */
@@ -73,11 +87,21 @@ export class Transmitter {
     this.#end = this.#seal(this.bytes, this.#end, dataBytes)
   }
 
-  /** As {@link end}, for a PDU that was made in memory of its own, from offset 0. */
+  /** Memory of its own for a PDU whose data take their time; the header is zeros. For {@link send}. */
+  memoryFor(dataBytes: number): Buffer {
+    const bytes =
+      dataBytes < pooledBytes
+        ? Buffer.allocUnsafe(this.sizeOf(dataBytes))
+        : (this.#wholes.pop() ?? Buffer.allocUnsafeSlow(pduRoom))
+    return bytes.fill(0, 0, bhsBytes)
+  }
+
+  /** As {@link end}, for a PDU in memory of {@link memoryFor}. */
   send(bytes: Buffer, dataBytes: number): void {
     const length = this.#seal(bytes, 0, dataBytes)
     this.#closePiece()
-    this.#queue.push({ bytes: bytes.subarray(0, length), slab: undefined })
+    this.#queue.push({ bytes: bytes.subarray(0, length), slab: undefined, whole: bytes })
+    this.#queuedBytes += length
     this.#unsentBytes += length
   }
 
@@ -87,22 +111,43 @@ export class Transmitter {
     const queue = this.#queue
     if (queue.length === 0) return
     this.#queue = []
-    if (queue.length > 1) this.#socket.cork()
-    for (const { bytes, slab } of queue) {
-      if (slab !== undefined) slab.underWay++
-      this.#socket.write(bytes, () => this.#sent(bytes.length, slab))
+    this.#queuedBytes = 0
+    for (const { slab } of queue) if (slab !== undefined) slab.underWay++
+    let isTaken = false
+    const taken = (): void => {
+      if (isTaken) return
+      isTaken = true
+      for (const piece of queue) this.#taken(piece)
     }
-    if (queue.length > 1) this.#socket.uncork()
+    const last = queue.length - 1
+    if (last > 0) this.#socket.cork()
+    for (const [index, { bytes }] of queue.entries())
+      this.#socket.write(
+        bytes,
+        index < last
+          ? undefined
+          : () => {
+              taken()
+              this.#onSent()
+            },
+      )
+    if (last > 0) this.#socket.uncork()
+    // The system had room for all of it; that the callback comes later tells nothing new.
+    if (this.#socket.writableLength === 0) taken()
   }
 
-  #sent(lengthBytes: number, slab: Slab | undefined): void {
-    this.#unsentBytes -= lengthBytes
-    if (slab !== undefined && --slab.underWay === 0) {
-      if (slab !== this.#slab) {
-        if (this.#free.length < keptSlabs) this.#free.push(slab)
-      } else if (this.#start === this.#end && this.#queue.length === 0) this.#start = this.#end = 0
-    }
-    this.#onSent()
+  /** As {@link flush}, when much is waiting. */
+  flushMuch(): void {
+    if (this.#queuedBytes + this.#end - this.#start >= batchBytes) this.flush()
+  }
+
+  #taken({ bytes, slab, whole }: Piece): void {
+    this.#unsentBytes -= bytes.length
+    if (whole?.length === pduRoom && this.#wholes.length < keptWholes) this.#wholes.push(whole)
+    if (slab === undefined || --slab.underWay > 0) return
+    if (slab === this.#slab) {
+      if (this.#start === this.#end && this.#queue.length === 0) this.#start = this.#end = 0
+    } else if (this.#free.length < keptSlabs) this.#free.push(slab)
   }
 
   #seal(bytes: Buffer, offset: number, dataBytes: number): number {
@@ -122,6 +167,7 @@ export class Transmitter {
     if (this.#end === this.#start) return
     const bytes = this.bytes.subarray(this.#start, this.#end)
     this.#queue.push({ bytes, slab: this.#slab })
+    this.#queuedBytes += bytes.length
     this.#unsentBytes += bytes.length
     this.#start = this.#end
   }

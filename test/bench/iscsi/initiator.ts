@@ -6,10 +6,10 @@ import { scriptedTargetName } from '#test/support/scripted-target.ts'
 import { startTgtd } from '../../lab/iscsi/tgtd.ts'
 import type { Tgtd } from '../../lab/iscsi/tgtd.ts'
 import { figure, print, ratios } from '../figures.ts'
+import { alternate, cpus, rates, rounds } from './alternate.ts'
 import { runIscsiPerf, runOurs, runQemuImg, startFastTarget } from './loads.ts'
-import type { LoadRequest, LoadResult } from './loads.ts'
+import type { LoadRequest } from './loads.ts'
 
-const rounds = Number(process.env['GANTRY_BENCH_ROUNDS'] ?? 5)
 const seconds = 2
 const sizeBytes = 1024 * MiB
 const signal = new AbortController().signal
@@ -22,23 +22,6 @@ const reads: Readonly<Record<string, Load>> = {
   read256k: { transferBytes: 256 * 1024, depth: 8, isRandom: false },
   read1m: { transferBytes: MiB, depth: 4, isRandom: false },
 }
-
-/** Both in turn, so that the drift of a shared machine meets both. */
-async function alternate(
-  ours: () => Promise<LoadResult>,
-  theirs: () => Promise<LoadResult>,
-): Promise<{ readonly ours: LoadResult[]; readonly theirs: LoadResult[] }> {
-  const results = { ours: [] as LoadResult[], theirs: [] as LoadResult[] }
-  for (let round = 0; round < rounds; round++)
-    for (const isOurs of round % 2 === 0 ? [true, false] : [false, true])
-      results[isOurs ? 'ours' : 'theirs'].push(await (isOurs ? ours() : theirs()))
-  return results
-}
-
-const rates = (results: readonly LoadResult[]): number[] =>
-  results.map(({ bytesPerSecond }) => bytesPerSecond)
-const cpus = (results: readonly LoadResult[]): number[] =>
-  results.map(({ cpuSecondsPerGiB }) => cpuSecondsPerGiB)
 
 /** Our initiator beside libiscsi and QEMU on a LUN in memory, and on a target that is no bottleneck. Needs root. */
 export async function benchInitiator(): Promise<void> {

@@ -9,6 +9,7 @@ import { findFreePorts } from '../ports.ts'
 
 /** A tgtd of its own whose LUN 1 is a file in memory. Needs root and tgt. */
 export interface Tgtd {
+  readonly pid: number
   readonly portal: Portal
   readonly target: string
   /** The file behind LUN 1. */
@@ -39,6 +40,7 @@ export async function startTgtd({ sizeBytes, settings = {} }: TgtdOptions): Prom
   const tgtadm = (...args: string[]): Promise<string> =>
     exec('tgtadm', ['-C', String(control), '--lld', 'iscsi', ...args]).then(({ stdout }) => stdout)
   let kill = async (): Promise<void> => undefined
+  let pid = 0
 
   const start = async (): Promise<void> => {
     const child = spawn(
@@ -48,6 +50,7 @@ export async function startTgtd({ sizeBytes, settings = {} }: TgtdOptions): Prom
         stdio: 'ignore',
       },
     )
+    pid = child.pid ?? 0
     kill = async () => {
       if (child.exitCode !== null || child.signalCode !== null) return
       const ended = once(child, 'exit')
@@ -76,7 +79,19 @@ export async function startTgtd({ sizeBytes, settings = {} }: TgtdOptions): Prom
     await close()
     throw error
   }
-  return { portal, target, file, folder, tgtadm, kill: () => kill(), startAgain: start, close }
+  return {
+    get pid() {
+      return pid
+    },
+    portal,
+    target,
+    file,
+    folder,
+    tgtadm,
+    kill: () => kill(),
+    startAgain: start,
+    close,
+  }
 }
 
 async function answers(ask: () => Promise<unknown>): Promise<boolean> {
