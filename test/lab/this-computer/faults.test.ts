@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
@@ -37,7 +37,7 @@ describeLab('faults on this computer', () => {
     expect(stderr).toMatch(/The VM is stopped and its guest has not printed "NEVER"/)
   })
 
-  test('a VM that runs keeps its LUN; another console that is told to decommission it stops it first', async () => {
+  test('a VM outlives the console that started it, and the next one decommissions it', async () => {
     await bench.ok(bench.deploy('web'))
     const [pid] = bench.qemus()
     expect(pid).toBeDefined()
@@ -47,6 +47,21 @@ describeLab('faults on this computer', () => {
     expect(vms).toEqual([expect.objectContaining({ name: 'web', state: 'running' })])
     await bench.ok(bench.decommission('web'))
     expect(bench.qemus()).toEqual([])
+  })
+
+  test('VMs whose QEMU has ended, as after a restart of the computer, are restored on the disks that they have', async () => {
+    await bench.ok(bench.deploy('web'))
+    for (const pid of bench.qemus()) process.kill(pid, 'SIGKILL')
+    await bench.ok(['array', 'stop', 'array', '--force'])
+    const { stdout } = await bench.run(['deployments', 'restore', '--host', 'host'])
+    expect(stdout).toMatch(/done {2}Bring web up again/)
+    const [uuid = ''] = readdirSync(join(bench.gantry.dataDir, 'vms'))
+    const log = join(bench.gantry.dataDir, 'vms', uuid, 'console.log')
+    await expect
+      .poll(() => readFileSync(log, 'utf8'), { timeout: 30_000 })
+      .toMatch(/^VMREADY web .* boots=02/)
+    expect(await bench.ok(['deployments', 'restore', '--host', 'host'])).toMatch(/nothing to do/)
+    await bench.ok(bench.decommission('web'))
   })
 
   test('the process that serves the LUNs dies in the middle of writing: undone, or written whole', async () => {
