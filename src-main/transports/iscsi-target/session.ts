@@ -83,6 +83,8 @@ export class Session implements Nexus {
   readonly #dataIn: DataIn
   readonly #dataOut: DataOut
   readonly #tasks = new Map<number, Task>()
+  /** Answered or aborted, and the file system still works on them. */
+  readonly #ending = new Set<Task>()
   /** Of {@link #tasks}, those that count in the command window. */
   #counted = 0
   #statSn: number
@@ -180,8 +182,9 @@ export class Session implements Nexus {
 
   /** The connection is gone. Resolves when no command of it touches the file any more. */
   async close(): Promise<void> {
-    this.served?.unit.detach(this)
     await this.abortTasks()
+    // Only now: who fences this initiator has to find what still writes.
+    this.served?.unit.detach(this)
   }
 
   abortTasks(): Promise<void> {
@@ -196,14 +199,12 @@ export class Session implements Nexus {
   }
 
   async #abort(tasks: readonly Task[]): Promise<void> {
-    const ended: Promise<void>[] = []
     for (const task of tasks) {
       task.isAborted = true
       this.#remove(task)
       this.#dataOut.forget(task)
-      if (task.busy > 0) ended.push(task.idle())
     }
-    await Promise.all(ended)
+    await Promise.all([...this.#ending].map((task) => task.idle()))
   }
 
   stamp(bytes: Buffer, offset: number, hasStatus: boolean): void {
@@ -277,6 +278,9 @@ export class Session implements Nexus {
     if (this.#tasks.get(task.tag) !== task) return
     this.#tasks.delete(task.tag)
     if (!task.isImmediate) this.#counted--
+    if (task.busy === 0) return
+    this.#ending.add(task)
+    void task.idle().then(() => this.#ending.delete(task))
   }
 
   /**
