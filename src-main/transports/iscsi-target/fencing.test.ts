@@ -23,10 +23,10 @@ beforeEach(async () => {
   const actual = vi.mocked(write).getMockImplementation()
   const held = Promise.withResolvers<void>()
   isHeld = held.promise
-  vi.mocked(write).mockImplementationOnce(((...call: Parameters<typeof write>) => {
+  vi.mocked(write).mockImplementationOnce((...call: Parameters<typeof write>) => {
     letGo = () => actual?.(...call)
     held.resolve()
-  }) as typeof write)
+  })
 })
 afterEach(() => bench.close())
 
