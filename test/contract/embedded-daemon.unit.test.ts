@@ -109,6 +109,31 @@ test('consoles that start it at once end with one process; sockets of dead ones 
   expect(readdirSync(array.folder).filter((name) => name.endsWith('.sock'))).toHaveLength(1)
 })
 
+test('what it serves no array of another data folder on the same volume deletes or serves', async () => {
+  const lun = await mapped()
+  const other = await startEmbeddedBench({
+    volumes: { volume: 'own', paths: array.config.settings.volumes },
+  })
+  try {
+    const actions = [
+      other.bench.driver.deleteObject(lun.backing, scratch.job),
+      other.bench.driver.createLun({ ...scratch.lunOf(lun.backing), backing: lun.backing }, host),
+    ]
+    for (const action of actions) {
+      const { error } = await failureOf(scratch.run(action))
+      expect(error).toMatchObject({
+        code: 'busy',
+        message: 'Another Gantry serves a LUN that is made from it',
+      })
+    }
+    await scratch.run(scratch.driver.deleteLun(lun))
+    await scratch.run(other.bench.driver.deleteObject(lun.backing, scratch.job))
+    expect(await scratch.driver.findObject(lun.backing, never)).toBeUndefined()
+  } finally {
+    await other.close()
+  }
+})
+
 test('only the user may speak to it or read what it keeps', async () => {
   await mapped()
   const modes = readdirSync(array.folder).map((name) => [

@@ -12,8 +12,8 @@ import { paddingOf } from '#main/protocols/iscsi/frame.ts'
 import { cdbLayouts } from '#main/protocols/scsi/cdb-layouts.ts'
 import { encodeLun } from '#main/protocols/scsi/luns.ts'
 
-/** `GANTRY_FUZZ=1000000 npm run test:unit -- hostile` for a long run. */
-const runs = Number(process.env['GANTRY_FUZZ'] ?? 20_000)
+/** `GANTRY_FUZZ_RUNS=1000000 npm run test:unit -- hostile` for a long run. */
+const runs = Number(process.env['GANTRY_FUZZ_RUNS'] ?? 20_000)
 const MiB = 1024 * 1024
 /** Fills the LUN that the hostile initiator may not see. */
 const secret = Buffer.from('never-for-others')
