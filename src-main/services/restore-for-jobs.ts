@@ -1,3 +1,4 @@
+import { arrayTarget } from '#main/jobs/kinds/lun-steps.ts'
 import type { ServiceContext } from './context.ts'
 import { restoreLostLuns } from './plans/lost-luns.ts'
 
@@ -8,9 +9,11 @@ const askTimeoutMs = 30_000
  * asked or made again is left to the jobs themselves, whose steps say what they lack.
  */
 export async function restoreLunsForJobs(context: ServiceContext, jobIds: readonly string[]): Promise<void> {
-  const targets = jobIds.flatMap((jobId) => context.jobs.get(jobId).steps.map(({ target }) => target))
-  const arrays = new Set(targets.flatMap((target) => /^array (.+)$/.exec(target)?.[1] ?? []))
-  await Promise.allSettled([...arrays].map((array) => restore(context, array)))
+  const targets = new Set(
+    jobIds.flatMap((jobId) => context.jobs.get(jobId).steps.map(({ target }) => target)),
+  )
+  const arrays = context.store.arrays.list().filter((array) => targets.has(arrayTarget(array)))
+  await Promise.allSettled(arrays.map(({ config }) => restore(context, config.name)))
 }
 
 async function restore(context: ServiceContext, array: string): Promise<void> {

@@ -90,6 +90,10 @@ export const arrayConfigSchema = z.discriminatedUnion('driver', [
 ])
 export type ArrayConfig = z.infer<typeof arrayConfigSchema>
 
+/** What initiators must log in with; undefined: their name alone. */
+export const loginOfArray = (config: ArrayConfig): EmbeddedConfig['settings']['login'] =>
+  config.driver === 'embedded' ? config.settings.login : undefined
+
 /** Whether a portal, host:port, can be reached from this computer alone. */
 export const isLoopback = (portal: string): boolean =>
   /^(127(\.\d{1,3}){3}|\[::1\]|localhost):\d+$/.test(portal)

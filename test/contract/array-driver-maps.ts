@@ -102,13 +102,21 @@ export const mapPromises: readonly Promised[] = [
     },
   },
   {
-    name: 'unmapLun leaves a session that exists, and the LUN still refuses to be deleted',
+    name: 'unmapLun leaves a session that exists; the LUN refuses to be deleted, and a map for another initiator',
     async keep(scratch) {
+      const { driver } = scratch
       const lun = await mapped(scratch)
       const session = await scratch.logIn(lun, host)
-      await scratch.run(scratch.driver.unmapLun(lun, host))
+      await scratch.run(driver.unmapLun(lun, host))
       await session.read()
-      expect((await failureOf(scratch.run(scratch.driver.deleteLun(lun)))).code).toBe('busy')
+      for (const action of [
+        driver.deleteLun(lun),
+        driver.mapLun(lun, stranger),
+        driver.createLun(lun, stranger),
+      ])
+        expect((await failureOf(scratch.run(action))).code).toBe('busy')
+      await scratch.run(driver.mapLun(lun, host))
+      await scratch.run(driver.unmapLun(lun, host))
       await session.logOut()
     },
   },

@@ -60,7 +60,7 @@ tid=$($t --op show --mode target | awk -v name=${target} '/^Target / && $3 == na
     reportedBy: [
       'a LUN of the same target name with another serial is not ours: busy, and it stays',
       'deleteLun refuses while an initiator is logged in, names it, and the session goes on (busy)',
-      'unmapLun leaves a session that exists, and the LUN still refuses to be deleted',
+      'unmapLun leaves a session that exists; the LUN refuses to be deleted, and a map for another initiator',
     ],
   },
   {

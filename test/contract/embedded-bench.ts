@@ -36,6 +36,8 @@ export interface EmbeddedBenchOptions {
     readonly paths: Record<string, string>
   }
   readonly sharesBlocks?: boolean
+  /** Of the process; default: one below the folder for temporary files. */
+  readonly folder?: string
   readonly initiator?: Pick<ArrayBench, 'inquire' | 'logIn'>
 }
 
@@ -43,7 +45,7 @@ export interface EmbeddedBenchOptions {
 export async function startEmbeddedBench(options: EmbeddedBenchOptions = {}): Promise<EmbeddedBench> {
   const base = mkdtempSync(join(tmpdir(), 'gantry-embedded-'))
   // a name that a shell would break on, and no room for a socket beside the table
-  const folder = join(base, `it's "the" data folder $1`, 'arrays', 'lab')
+  const folder = options.folder ?? join(base, `it's "the" data folder $1`, 'arrays', 'lab')
   const own = join(base, 'volume')
   mkdirSync(own)
   const { volumes = { volume: 'own', paths: { own } }, initiator = { inquire, logIn } } = options

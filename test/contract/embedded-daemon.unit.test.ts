@@ -5,11 +5,13 @@ import { join } from 'node:path'
 import { beforeEach, afterEach, expect, test } from 'vitest'
 import { MiB } from '#shared/units/bytes.ts'
 import { findTheOne } from '#main/drivers/arrays/embedded/daemon/become-the-one.ts'
-import { daemonPlaces } from '#main/drivers/arrays/embedded/daemon/places.ts'
-import { backupOf } from '#main/drivers/arrays/embedded/daemon/state-file.ts'
+import { daemonPlaces, socketFolder } from '#main/drivers/arrays/embedded/daemon/places.ts'
+import { runDaemon } from '#main/drivers/arrays/embedded/daemon/run-daemon.ts'
+import { backupOf, readTable } from '#main/drivers/arrays/embedded/daemon/state-file.ts'
 import { startDaemon } from '#main/drivers/arrays/embedded/daemon/start.ts'
 import { createDaemonClient } from '#main/drivers/arrays/embedded/daemon-client.ts'
 import { objectPath, volumePath } from '#main/drivers/arrays/layout.ts'
+import { startIscsiTarget } from '#main/transports/iscsi-target/target.ts'
 import { createIscsiInitiator } from '#main/transports/iscsi/initiator.ts'
 import type { ObjectRef } from '#shared/domain/storage.ts'
 import { failureOf, Scratch } from './array-bench.ts'
@@ -107,6 +109,31 @@ test('consoles that start it at once end with one process; sockets of dead ones 
   expect(readdirSync(array.folder).filter((name) => name.endsWith('.sock'))).toHaveLength(1)
 })
 
+test('what it serves no array of another data folder on the same volume deletes or serves', async () => {
+  const lun = await mapped()
+  const other = await startEmbeddedBench({
+    volumes: { volume: 'own', paths: array.config.settings.volumes },
+  })
+  try {
+    const actions = [
+      other.bench.driver.deleteObject(lun.backing, scratch.job),
+      other.bench.driver.createLun({ ...scratch.lunOf(lun.backing), backing: lun.backing }, host),
+    ]
+    for (const action of actions) {
+      const { error } = await failureOf(scratch.run(action))
+      expect(error).toMatchObject({
+        code: 'busy',
+        message: 'Another Gantry serves a LUN that is made from it',
+      })
+    }
+    await scratch.run(scratch.driver.deleteLun(lun))
+    await scratch.run(other.bench.driver.deleteObject(lun.backing, scratch.job))
+    expect(await scratch.driver.findObject(lun.backing, never)).toBeUndefined()
+  } finally {
+    await other.close()
+  }
+})
+
 test('only the user may speak to it or read what it keeps', async () => {
   await mapped()
   const modes = readdirSync(array.folder).map((name) => [
@@ -143,23 +170,29 @@ test('a damaged table is refused with the place of its backup, and nothing is se
   await scratch.run(scratch.driver.mapLun(lun, host))
   const { table } = daemonPlaces(array.folder)
   const whole = readFileSync(table, 'utf8')
-  for (const damage of [
-    whole.replace(lun.serial, lun.serial.replaceAll(/./g, 'f')),
+  const damages = [
     whole.slice(0, whole.length / 2),
     '',
     whole.replace('"version":1', '"version":2'),
-  ]) {
-    await array.stop()
+    whole.replace(lun.serial, lun.serial.replaceAll(/./g, 'f')),
+  ]
+  await array.stop()
+  for (const damage of damages) {
     writeFileSync(table, damage)
-    const create = scratch.driver.createLun(lun, host)
-    for (const work of [() => scratch.driver.listLuns(never), () => scratch.run(create)]) {
-      const { error } = await failureOf(work())
-      expect(error).toMatchObject({ code: 'device-rejected', facts: { backup: backupOf(table) } })
-    }
-    expect(await listens()).toBe(false)
-    const remove = scratch.driver.deleteObject(lun.backing, scratch.job)
-    expect((await failureOf(scratch.run(remove))).code).toBe('device-rejected')
+    const { error } = await failureOf(readTable(table))
+    expect(error).toMatchObject({ code: 'device-rejected', facts: { backup: backupOf(table) } })
+    expect(error.advice).toContain('gantry lun restore')
   }
+  const create = scratch.driver.createLun(lun, host)
+  const remove = scratch.driver.deleteObject(lun.backing, scratch.job)
+  for (const work of [
+    () => scratch.driver.listLuns(never),
+    () => scratch.run(create),
+    () => scratch.run(remove),
+  ])
+    expect((await failureOf(work())).error.facts['backup']).toBe(backupOf(table))
+  expect(await listens()).toBe(false)
+  expect(await scratch.driver.findObject(lun.backing, never)).toBeDefined()
   rmSync(table)
   expect((await failureOf(scratch.driver.listLuns(never))).code).toBe('device-rejected')
   rmSync(backupOf(table), { force: true })
@@ -264,3 +297,27 @@ test('a CHAP secret reaches the process alone: after its restart the portal stay
   await scratch.run(knows.createLun(lun, host))
   await open(secret)
 }, 60_000)
+
+test('a process without LUNs ends by itself', async () => {
+  const daemon = await runDaemon({
+    folder: array.folder,
+    version: '0.0.0',
+    startTarget: startIscsiTarget,
+    log: () => undefined,
+    idleMs: 20,
+  })
+  await daemon?.ended
+  expect(daemon).toBeDefined()
+})
+
+test('a data folder whose name is too long for a socket has its socket elsewhere, for the user alone', async () => {
+  const folder = join(array.folder, 'x'.repeat(120))
+  const client = createDaemonClient(folder, '0.0.0', 'array long')
+  const { greeting } = await client.ask({ do: 'show' }, never)
+  expect((await client.ask({ do: 'show' }, never)).greeting.pid).toBe(greeting.pid)
+  const sockets = await socketFolder(folder)
+  expect(statSync(sockets).mode & 0o077).toBe(0)
+  await client.askIfRunning({ do: 'stop', force: false }, never)
+  expect(readdirSync(sockets)).toEqual([])
+  rmSync(sockets, { recursive: true })
+})

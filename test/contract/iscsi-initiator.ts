@@ -23,7 +23,8 @@ export async function inquire(address: LunAddress, initiator: string): Promise<I
   const serial = await inquiryPage(address, initiator, 0x80)
   const ids = await inquiryPage(address, initiator, 0x83)
   if (serial === undefined || ids === undefined) return undefined
-  const naa = /Designator Type:\(3\) NAA\nDesignator:\[([^]*?)\]\nDEVICE DESIGNATOR/.exec(ids)?.[1] ?? ''
+  const naa =
+    /Designator Type:\(3\) NAA\nDesignator:\[([^]*?)\]\s*(?:DEVICE DESIGNATOR|$)/.exec(ids)?.[1] ?? ''
   return {
     serial: /^Unit Serial Number:\[ *(.*)\]/m.exec(serial)?.[1] ?? '',
     naa: Buffer.from(naa, 'latin1').toString('hex'),

@@ -1,7 +1,6 @@
 import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import Database from 'better-sqlite3'
 import { expect } from 'vitest'
 import type { PlannedStep } from '#shared/domain/job.ts'
 import { GantryCommand } from '../lab/gantry-command.ts'
@@ -9,6 +8,7 @@ import type { CommandOptions, CommandResult } from '../lab/gantry-command.ts'
 import { diffDevices, observeDevices } from '../lab/inventory-of-devices.ts'
 import type { DeviceInventory } from '../lab/inventory-of-devices.ts'
 import type { Lab } from '../lab/lab.ts'
+import { observeRecords } from './observe-records.ts'
 
 /** What a recovery did to a job. */
 export interface Recovered {
@@ -137,7 +137,7 @@ export class CrashBench {
   async #observe(): Promise<DeviceInventory> {
     return new Map([
       ...(await observeDevices(this.lab)),
-      ...this.#observeRecords(),
+      ...observeRecords(this.gantry.dataDir),
       ...this.#observeExports(),
     ])
   }
@@ -148,25 +148,6 @@ export class CrashBench {
       const size = entry.isFile() ? statSync(path).size : 'folder'
       return [[`console: ${path.slice(this.#exports.length)}`, String(size)]]
     })
-  }
-
-  /** Read past the program: what it has on record of devices, and of jobs that have not ended. */
-  #observeRecords(): [string, string][] {
-    const db = new Database(join(this.gantry.dataDir, 'gantry.db'), { readonly: true })
-    try {
-      return db
-        .prepare<[], { what: string; text: string }>(
-          `SELECT 'container ' || name AS what, 'on record' AS text FROM containers
-           UNION ALL SELECT 'LUN ' || name, 'mapped to ' || (facts ->> '$.initiators') FROM luns
-           UNION ALL SELECT 'deployment ' || name, 'on record' FROM deployments
-           UNION ALL SELECT 'job ' || id, state FROM jobs WHERE state NOT IN ('done', 'undone', 'closed')
-           UNION ALL SELECT 'resource ' || resource, 'held' FROM job_resources`,
-        )
-        .all()
-        .map(({ what, text }) => [`console: ${what}`, text])
-    } finally {
-      db.close()
-    }
   }
 }
 

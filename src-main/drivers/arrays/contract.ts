@@ -110,7 +110,7 @@ export interface ArrayDriver {
    * initiator (busy).
    */
   createLun(spec: CreateLun, initiator?: string): Action
-  /** Masks the LUN to this initiator name alone; again is no error. Fails with busy while another one has a map. */
+  /** Masks the LUN to this initiator name alone; again is no error. Busy while another one has a map or is logged in. */
   mapLun(identity: LunIdentity, initiator: string): Action
   /** Removes the map; not there is no error. Sessions that exist are not ended. */
   unmapLun(identity: LunIdentity, initiator: string): Action

@@ -77,7 +77,11 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
       initiator: plan.initiator,
     }),
     attachUnitStep({ host, lun: plan.lun }, plan.fileSystem),
-    ...(plan.verify ?? []).map((disk) => verifyStep(parts, deviceOf(plan), disk)),
+    // once the VM has run, its disk is no longer what was staged
+    ...(plan.verify ?? []).map((disk) => ({
+      ...verifyStep(parts, deviceOf(plan), disk),
+      settledBy: 'define',
+    })),
     defineStep(host, plan.vm),
   )
   if (plan.start) steps.push(startStep(host, plan.vm))

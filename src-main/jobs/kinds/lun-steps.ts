@@ -8,7 +8,9 @@ import type { Observation, Step } from '../step.ts'
 import { deviceStep } from './device-step.ts'
 import type { InventoryRecords } from './records.ts'
 
-export const arrayTarget = (array: ArrayDriver): string => `array ${array.config.name}`
+/** Target of the steps that a job has on an array. */
+export const arrayTarget = ({ config }: { readonly config: { readonly name: string } }): string =>
+  `array ${config.name}`
 export const hostTarget = (host: HostDriver): string => `host ${host.config.name}`
 
 export async function observeObject(

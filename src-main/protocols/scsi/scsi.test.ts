@@ -9,8 +9,8 @@ import { decodeModeData } from './mode.ts'
 import { decodeUnmapList } from './provisioning.ts'
 import { decodeSense, encodeDescriptorSense, encodeFixedSense, formatSense, senses } from './sense.ts'
 
-/** `GANTRY_FUZZ=1000000 npm run test:unit -- scsi.test` for a long run. */
-const runs = Number(process.env['GANTRY_FUZZ'] ?? 20_000)
+/** `GANTRY_FUZZ_RUNS=1000000 npm run test:unit -- scsi.test` for a long run. */
+const runs = Number(process.env['GANTRY_FUZZ_RUNS'] ?? 20_000)
 
 /** What a decoder makes of bytes: a value, or our own error; anything else is thrown. */
 function outcome(decode: (bytes: Uint8Array) => unknown, bytes: Uint8Array): string {

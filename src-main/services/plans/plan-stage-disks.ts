@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { OperationOf } from '#shared/contract/operations.ts'
 import type { Template } from '#shared/domain/compute.ts'
-import type { ObjectRef } from '#shared/domain/storage.ts'
+import { loginOfArray, type ObjectRef } from '#shared/domain/storage.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { StageDisksPlan } from '#main/jobs/kinds/stage-disks.ts'
@@ -50,13 +50,21 @@ export async function planStageDisks(
   const identity = array.newIdentity(`stage-${input.container}`.slice(0, 63))
   const lun = array.addressOf(identity, input.portal)
   const { initiatorName } = context
+  const login = loginOfArray(array.config)
   const plan: StageDisksPlan = {
     array: input.array,
     container,
     lun,
     initiator: initiatorName,
     write: {
-      device: { kind: 'iscsi', portal: lun.portal, target: lun.target, lun: lun.lun, initiatorName },
+      device: {
+        kind: 'iscsi',
+        portal: lun.portal,
+        target: lun.target,
+        lun: lun.lun,
+        initiatorName,
+        ...(login === undefined ? {} : { chap: { user: login.user, secret: login.password } }),
+      },
       images,
       unit,
       header: describeUnit(context, input, template),

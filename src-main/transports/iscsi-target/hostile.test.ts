@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { setImmediate as turn } from 'node:timers/promises'
-import { array, boolean, constantFrom, integer, nat, record, sample } from 'fast-check'
+import { array, boolean, constant, constantFrom, integer, nat, oneof, record, sample } from 'fast-check'
 import type { Arbitrary } from 'fast-check'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { RawInitiator } from '#test/support/raw-initiator.ts'
@@ -12,8 +12,8 @@ import { paddingOf } from '#main/protocols/iscsi/frame.ts'
 import { cdbLayouts } from '#main/protocols/scsi/cdb-layouts.ts'
 import { encodeLun } from '#main/protocols/scsi/luns.ts'
 
-/** `GANTRY_FUZZ=1000000 npm run test:unit -- hostile` for a long run. */
-const runs = Number(process.env['GANTRY_FUZZ'] ?? 20_000)
+/** `GANTRY_FUZZ_RUNS=1000000 npm run test:unit -- hostile` for a long run. */
+const runs = Number(process.env['GANTRY_FUZZ_RUNS'] ?? 20_000)
 const MiB = 1024 * 1024
 /** Fills the LUN that the hostile initiator may not see. */
 const secret = Buffer.from('never-for-others')
@@ -33,28 +33,58 @@ const requests: readonly PduKind[] = [
   'scsiCommand',
   'scsiCommand',
   'taskManagementRequest',
-  'textRequest',
   'dataOut',
   'dataOut',
-  'logoutRequest',
   'snackRequest',
-  'loginRequest',
   'scsiResponse',
 ]
+/** End the session: seldom, or nothing else would ever happen. */
+const endings: readonly PduKind[] = ['logoutRequest', 'loginRequest', 'textRequest']
 
 const hostilePdu = record({
-  kind: constantFrom(...requests),
-  layout: constantFrom(...cdbLayouts),
-  numbers: array(nat(0xff), { minLength: 12, maxLength: 12 }),
-  flips: array(record({ at: nat(47), value: nat(0xff) }), { maxLength: 3 }),
-  isInOrder: integer({ min: 0, max: 9 }),
-  tag: nat(40),
-  length: constantFrom(0, 0, 4, 24, 512, 513, 4096, 9000, 200_000),
+  kind: oneof(
+    { weight: 60, arbitrary: constantFrom(...requests) },
+    { weight: 1, arbitrary: constantFrom(...endings) },
+  ),
+  layout: oneof(
+    constantFrom(...cdbLayouts),
+    constantFrom(...cdbLayouts.filter(({ kind }) => kind === 'read' || kind === 'write')),
+  ),
+  // Mostly small: an address beyond the end is refused before anything happens.
+  numbers: array(constantFrom(0, 0, 0, 0, 0, 0, 0, 0, 1, 8, 0x40, 0xff), { minLength: 12, maxLength: 12 }),
+  flips: oneof(
+    { weight: 9, arbitrary: constant([]) },
+    { weight: 1, arbitrary: array(record({ at: nat(47), value: nat(0xff) }), { maxLength: 3 }) },
+  ),
+  /** 0: another LUN; 1: a wrong CmdSN. */
+  isInOrder: integer({ min: 0, max: 99 }),
+  tag: nat(1000),
+  length: oneof(
+    { weight: 60, arbitrary: constantFrom(0, 0, 0, 0, 4, 24, 512, 513, 4096, 60_000) },
+    { weight: 1, arbitrary: constant(200_000) },
+  ),
   expected: constantFrom(0, 1, 512, 4096, 65_536, 16 * MiB, 0xffffffff),
   immediate: boolean(),
   final: boolean(),
 })
 type HostilePdu = typeof hostilePdu extends Arbitrary<infer Value> ? Value : never
+
+/** A cold reset that the last session asked for logs out the next one, too: then once more. */
+async function logIn(): Promise<RawInitiator> {
+  for (let attempt = 1; ; attempt++) {
+    const raw = await RawInitiator.login({
+      port: bench.port,
+      target: iqnOf('open'),
+      wishes: { initialR2T: false, maxOutstandingR2T: 4 },
+    })
+    try {
+      await raw.settle()
+      return raw
+    } catch (error) {
+      if (attempt === 3) throw error
+    }
+  }
+}
 
 /** Bytes of a PDU that is nearly right: the fields are of their kind, some bits are not. */
 function bytesOf(pdu: HostilePdu, raw: RawInitiator): Buffer {
@@ -65,10 +95,12 @@ function bytesOf(pdu: HostilePdu, raw: RawInitiator): Buffer {
     !immediate && ['scsiCommand', 'taskManagementRequest', 'textRequest', 'nopOut'].includes(kind)
   const fields: Record<string, unknown> = {
     immediate,
-    final,
-    read: final,
+    final: final || kind !== 'scsiCommand',
+    read: length === 0,
     write: length > 0,
     lun: encodeLun(isInOrder === 0 ? tag : 1),
+    attribute: 1,
+    targetTransferTag: kind === 'dataOut' ? tag % 8 : 0xffffffff,
     initiatorTaskTag: tag,
     expectedDataTransferLength: Math.max(expected, length),
     cmdSn: isInOrder === 1 ? raw.cmdSn + tag : raw.cmdSn,
@@ -99,20 +131,26 @@ test(
     await bench.addLun('open')
     const owner = await bench.login('hidden', { initiator: 'iqn.2026-11.lab.host:owner' })
     let leaked = false
+    const counts: Partial<Record<PduKind, number>> = {}
     let mostBytes = 0
     let sent = 0
     const before = process.memoryUsage().rss
 
     while (sent < runs) {
-      const raw = await RawInitiator.login({ port: bench.port, target: iqnOf('open') })
+      const raw = await logIn()
       raw.socket.on('data', (bytes: Buffer) => {
         leaked ||= bytes.includes(secret)
       })
-      const pdus = sample(hostilePdu, { seed: sent, numRuns: 100 })
-      for (const pdu of pdus) {
+      for (const pdu of sample(hostilePdu, { seed: sent, numRuns: 60 })) {
         if (raw.socket.destroyed) break
         raw.socket.write(bytesOf(pdu, raw))
         sent++
+      }
+      // Whatever was still good has been answered when the last ping is, or the target has hung up.
+      raw.send(encodePdu('nopOut', { immediate: true, initiatorTaskTag: 5000 }))
+      for (let received = await raw.next(); received !== undefined; received = await raw.next()) {
+        counts[received.pdu.kind] = (counts[received.pdu.kind] ?? 0) + 1
+        if (received.pdu.kind === 'nopIn' && received.pdu.initiatorTaskTag === 5000) break
       }
       // The owner's data pass through the same memory all the time.
       const read = await owner.command({ kind: 'read', length: 10, lba: 0, blocks: 128 }, { inBytes: 65_536 })
@@ -123,6 +161,15 @@ test(
       raw.close()
     }
     expect(leaked).toBe(false)
+    // It got through to the disk, and was not merely turned away.
+    for (const kind of [
+      'dataIn',
+      'scsiResponse',
+      'readyToTransfer',
+      'taskManagementResponse',
+      'reject',
+    ] as const)
+      expect(counts[kind], kind).toBeGreaterThan(runs / 5000)
     expect(readFileSync(hidden.path).equals(content)).toBe(true)
     expect(bench.troubles).toEqual([])
     expect(mostBytes - before).toBeLessThan(400 * MiB)
@@ -181,6 +228,31 @@ test('a login that takes too long is ended', async () => {
   await turn()
   vi.advanceTimersByTime(15_000)
   expect(await idle.hungUp()).toBe(true)
+})
+
+test('discovery sessions, for which nobody proves anything, give way to new connections', async () => {
+  await bench.addLun('open')
+  const session = await bench.login('open')
+  const raws: RawInitiator[] = []
+  for (let count = 0; count < 200; count++) raws.push(await RawInitiator.login({ port: bench.port }))
+  for (const raw of raws.slice(0, 72)) expect(await raw.hungUp()).toBe(true)
+  expect(await raws.at(-1)?.sendTargets()).toContain(iqnOf('open'))
+  expect((await session.command({ kind: 'test-unit-ready' })).status).toBe(0)
+  for (const raw of raws) raw.close()
+})
+
+test('a discovery session in which nothing is asked for 30 s is ended', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  await bench.addLun('open')
+  const raw = await RawInitiator.login({ port: bench.port })
+  const session = await bench.login('open')
+  for (let round = 0; round < 3; round++) {
+    vi.advanceTimersByTime(29_999)
+    expect(await raw.sendTargets()).toContain(iqnOf('open'))
+  }
+  vi.advanceTimersByTime(30_000)
+  expect(await raw.hungUp()).toBe(true)
+  expect((await session.command({ kind: 'test-unit-ready' })).status).toBe(0)
 })
 
 test('a session that sends and never reads is not read any more', async () => {

@@ -13,21 +13,13 @@ import {
 import type { OperationalParameters } from '#main/protocols/iscsi/parameters.ts'
 import { decodePduOf, encodePdu } from '#main/protocols/iscsi/pdus.ts'
 import { serialBefore, serialNext } from '#main/protocols/iscsi/serial.ts'
-import { decodeLun } from '#main/protocols/scsi/luns.ts'
-import { encodeFixedSense, senses } from '#main/protocols/scsi/sense.ts'
-import { scsiStatus } from '#main/protocols/scsi/status.ts'
-import { DataIn } from './data-in.ts'
-import { DataOut } from './data-out.ts'
 import type { WriteRoom } from './data-out.ts'
 import { limits } from './limits.ts'
 import type { LogicalUnit } from './logical-unit.ts'
-import { planWithoutUnit } from './no-unit.ts'
 import type { Nexus } from './nexus.ts'
 import { portOf } from './nexus.ts'
-import { good, refuse } from './outcome.ts'
-import type { Outcome, Plan } from './outcome.ts'
 import { manageTasks } from './task-management.ts'
-import { Task } from './task.ts'
+import { TaskSet } from './task-set.ts'
 import type { Burst } from './task.ts'
 import { TextExchange } from './text-exchange.ts'
 import type { Transmitter } from './transmitter.ts'
@@ -75,16 +67,12 @@ export class Session implements Nexus {
   readonly startedAt = new Date()
   readonly transmitter: Transmitter
   readonly served: SessionFacts['served']
+  /** undefined: a discovery session. */
+  readonly tasks: TaskSet | undefined
   readonly #host: SessionHost
   readonly #line: Line
   readonly #text: TextExchange
   readonly #maxSendBytes: number
-  readonly #initialR2T: boolean
-  readonly #dataIn: DataIn
-  readonly #dataOut: DataOut
-  readonly #tasks = new Map<number, Task>()
-  /** Of {@link #tasks}, those that count in the command window. */
-  #counted = 0
   #statSn: number
   #expCmdSn: number
   #incoming: Burst | undefined
@@ -103,20 +91,25 @@ export class Session implements Nexus {
     this.#statSn = facts.statSn
     this.#expCmdSn = facts.expCmdSn
     this.#maxSendBytes = Math.min(parameters.maxSendDataSegmentLength, limits.segmentBytes)
-    this.#initialR2T = parameters.initialR2T
     this.#text = new TextExchange(this.#maxSendBytes, (which) =>
       host.describeTargets(initiator, which === '' ? served?.target : which === 'All' ? undefined : which),
     )
-    this.#dataIn = new DataIn(this, parameters)
-    this.#dataOut = new DataOut(this, parameters, host.room)
-    served?.unit.attach(this)
-  }
-
-  flushSoon(): void {
-    this.#line.flushSoon()
-  }
-  trouble(error: NodeJS.ErrnoException): void {
-    this.#host.trouble(this, error)
+    if (served === undefined) return
+    const { room } = host
+    this.tasks = new TaskSet(
+      {
+        nexus: this,
+        served,
+        room,
+        transmitter: this.transmitter,
+        stamp: (bytes, offset, hasStatus) => this.#stamp(bytes, offset, hasStatus),
+        reject: (header, reason) => this.#reject(header, reason),
+        flushSoon: () => line.flushSoon(),
+        trouble: (error) => host.trouble(this, error),
+      },
+      parameters,
+    )
+    served.unit.attach(this)
   }
 
   /** A data segment begins. Returns where it goes: what is large is not to be copied or to need new memory. */
@@ -131,7 +124,7 @@ export class Session implements Nexus {
       return { bytes: this.#inbox, at: 0 }
     }
     if (code !== opcode.dataOut) return undefined
-    const burst = this.#burstOf(header, offset, dataBytes)
+    const burst = this.tasks?.burstOf(header, offset, dataBytes)
     this.#incoming = burst
     return burst === undefined
       ? { bytes: scratch, at: 0 }
@@ -142,18 +135,12 @@ export class Session implements Nexus {
   receive(header: Buffer, offset: number, data: Buffer, dataBytes: number): void {
     switch ((header[offset] ?? 0) & opcodeMask) {
       case opcode.scsiCommand:
-        return this.#command(
-          header,
-          offset,
-          dataBytes >= inboxFromBytes && this.#inbox !== undefined
-            ? this.#inbox.subarray(0, dataBytes)
-            : data,
-        )
+        return this.#command(header, offset, data, dataBytes)
       case opcode.dataOut: {
-        const burst = dataBytes === 0 ? this.#burstOf(header, offset, 0) : this.#incoming
+        const burst = dataBytes === 0 ? this.tasks?.burstOf(header, offset, 0) : this.#incoming
         this.#incoming = undefined
         const isFinal = ((header[offset + at.flags] ?? 0) & bit.final) !== 0
-        if (burst !== undefined && !burst.task.isAborted) this.#dataOut.arrived(burst, dataBytes, isFinal)
+        if (burst !== undefined) this.tasks?.arrived(burst, dataBytes, isFinal)
         return
       }
       case opcode.nopOut:
@@ -175,38 +162,21 @@ export class Session implements Nexus {
 
   /** The initiator has taken something. */
   sent(): void {
-    this.#dataIn.goOn()
+    this.tasks?.sent()
   }
 
   /** The connection is gone. Resolves when no command of it touches the file any more. */
   async close(): Promise<void> {
-    this.served?.unit.detach(this)
     await this.abortTasks()
+    // Only now: who fences this initiator has to find what still writes.
+    this.served?.unit.detach(this)
   }
 
-  abortTasks(): Promise<void> {
-    return this.#abort([...this.#tasks.values()])
+  async abortTasks(): Promise<void> {
+    await this.tasks?.abort()
   }
 
-  findTask(tag: number): Task | undefined {
-    return this.#tasks.get(tag)
-  }
-  abortTask(task: Task): Promise<void> {
-    return this.#abort([task])
-  }
-
-  async #abort(tasks: readonly Task[]): Promise<void> {
-    const ended: Promise<void>[] = []
-    for (const task of tasks) {
-      task.isAborted = true
-      this.#remove(task)
-      this.#dataOut.forget(task)
-      if (task.busy > 0) ended.push(task.idle())
-    }
-    await Promise.all(ended)
-  }
-
-  stamp(bytes: Buffer, offset: number, hasStatus: boolean): void {
+  #stamp(bytes: Buffer, offset: number, hasStatus: boolean): void {
     if (hasStatus) {
       bytes.writeUInt32BE(this.#statSn, offset + at.statSn)
       this.#statSn = serialNext(this.#statSn)
@@ -215,68 +185,12 @@ export class Session implements Nexus {
     bytes.writeUInt32BE(this.#maxCmdSn, offset + at.maxCmdSn)
   }
 
+  get #counted(): number {
+    return this.tasks?.counted ?? 0
+  }
   /** One before ExpCmdSN when the window is closed. */
   get #maxCmdSn(): number {
     return (this.#expCmdSn + limits.commands - this.#counted - 1) >>> 0
-  }
-
-  /** The task's last PDU has its status. */
-  endTask(task: Task): void {
-    task.isDone = true
-    this.#remove(task)
-  }
-
-  /** Sends a SCSI Response; or data with status where the outcome has some. */
-  finish(task: Task, outcome: Outcome): void {
-    if (task.isDone || task.isAborted) return
-    if (outcome.data !== undefined) {
-      task.transferBytes = outcome.data.length
-      task.wireBytes = task.isRead ? Math.min(outcome.data.length, task.expectedBytes) : 0
-      if (task.wireBytes > 0) return this.#dataIn.sendBytes(task, outcome.data)
-    }
-    const { sense } = outcome
-    const senseBytes =
-      sense === undefined ? undefined : (task.unit?.encodeSense(sense) ?? encodeFixedSense(sense))
-    this.endTask(task)
-    this.#dataOut.forget(task)
-    const dataBytes = senseBytes === undefined ? 0 : 2 + senseBytes.length
-    const offset = this.transmitter.begin(dataBytes)
-    const { bytes } = this.transmitter
-    bytes[offset] = opcode.scsiResponse
-    let flags: number = bit.final
-    const moved =
-      outcome.status === scsiStatus.good || outcome.status === scsiStatus.conditionMet
-        ? task.transferBytes
-        : task.isRead
-          ? task.sentBytes
-          : task.arrived
-    const residual = task.expectedBytes - moved
-    if (residual !== 0) {
-      flags |= residual > 0 ? bit.underflow : bit.overflow
-      bytes.writeUInt32BE(Math.abs(residual), offset + at.residualCount)
-    }
-    bytes[offset + at.flags] = flags
-    bytes[offset + at.status] = outcome.status
-    bytes.writeUInt32BE(task.tag, offset + at.initiatorTaskTag)
-    this.stamp(bytes, offset, true)
-    bytes.writeUInt32BE(task.pdus, offset + at.dataSn)
-    if (senseBytes !== undefined) {
-      const start = this.transmitter.dataAt(offset)
-      bytes.writeUInt16BE(senseBytes.length, start)
-      bytes.set(senseBytes, start + 2)
-    }
-    this.transmitter.end(dataBytes)
-  }
-
-  #burstOf(header: Buffer, offset: number, dataBytes: number): Burst | undefined {
-    const task = this.#tasks.get(header.readUInt32BE(offset + at.initiatorTaskTag))
-    return this.#dataOut.burstOf(header, offset, dataBytes, task)
-  }
-
-  #remove(task: Task): void {
-    if (this.#tasks.get(task.tag) !== task) return
-    this.#tasks.delete(task.tag)
-    if (!task.isImmediate) this.#counted--
   }
 
   /**
@@ -294,89 +208,12 @@ export class Session implements Nexus {
     return true
   }
 
-  #command(header: Buffer, offset: number, data: Buffer): void {
+  #command(header: Buffer, offset: number, data: Buffer, dataBytes: number): void {
     if (!this.#takesNumber(header, offset)) return
-    const flags = header[offset + at.flags] ?? 0
-    const tag = header.readUInt32BE(offset + at.initiatorTaskTag)
-    const isImmediate = ((header[offset] ?? 0) & bit.immediate) !== 0
-    if (tag === reservedTag || this.#tasks.has(tag) || this.served === undefined)
-      return this.#reject(
-        header.subarray(offset, offset + 48),
-        this.#tasks.has(tag) ? rejectReason.taskInProgress : rejectReason.protocolError,
-      )
-    if (this.#tasks.size >= 2 * limits.commands)
-      return this.#reject(header.subarray(offset, offset + 48), rejectReason.immediateCommandReject)
-    const { unit: served, lun } = this.served
-    const unit = decodeLun(header, offset + at.lun) === lun ? served : undefined
-    const isWrite = (flags & bit.write) !== 0
-    const isFinal = (flags & bit.final) !== 0 || !isWrite
-    if (!isFinal && this.#initialR2T)
-      throw malformed('F bit', at.flags, 'no unasked data (InitialR2T=Yes)', 'some')
-    const expectedBytes = header.readUInt32BE(offset + at.expectedDataTransferLength)
-    if (data.length > expectedBytes)
-      throw malformed('immediate data', at.dataSegmentLength, `at most ${expectedBytes}`, data.length)
-    const task = new Task(
-      tag,
-      { isImmediate, isRead: (flags & bit.read) !== 0, isWrite },
-      expectedBytes,
-      unit,
-    )
-    this.#tasks.set(tag, task)
-    if (!isImmediate) this.#counted++
-    const cdb = header.subarray(offset + at.cdb, offset + at.cdb + 16)
-    const plan = unit === undefined ? planWithoutUnit(cdb, lun) : unit.plan(this, cdb)
-    this.#start(task, this.#admitted(plan, isWrite ? expectedBytes : 0), data, isFinal)
-  }
-
-  /** Data of a length that cannot be meant, or more than there is room for, are not even begun with. */
-  #admitted(plan: Plan, outBytes: number): Plan {
-    if (plan.kind !== 'write' && plan.kind !== 'collect') return plan
-    if (plan.kind === 'collect' && plan.isExact === true && outBytes !== plan.lengthBytes)
-      return refuse(senses.invalidFieldInCdb)
-    const collects = plan.kind === 'collect' ? plan.lengthBytes : 0
-    return this.#dataOut.hasRoom(collects)
-      ? plan
-      : { kind: 'end', outcome: { status: scsiStatus.taskSetFull } }
-  }
-
-  #start(task: Task, plan: Plan, data: Buffer, isFinal: boolean): void {
-    const outBytes = task.isWrite ? task.expectedBytes : 0
-    switch (plan.kind) {
-      case 'read':
-        task.transferBytes = plan.lengthBytes
-        task.lunOffset = plan.offset
-        task.wireBytes = task.isRead ? Math.min(plan.lengthBytes, task.expectedBytes) : 0
-        if (isFinal && task.wireBytes > 0 && task.unit !== undefined)
-          return this.#dataIn.sendFile(task, task.unit.file)
-        return this.#afterUnsolicited(task, data, isFinal, () => good)
-      case 'write':
-        task.transferBytes = plan.lengthBytes
-        task.lunOffset = plan.offset
-        // Half a block is not written.
-        task.wireBytes = Math.min(plan.lengthBytes, outBytes - (outBytes % 512))
-        task.isDurable = plan.isDurable || (task.unit?.isWriteThrough ?? false)
-        return this.#dataOut.begin(task, data, isFinal)
-      case 'collect':
-        task.transferBytes = plan.lengthBytes
-        task.wireBytes = Math.min(plan.lengthBytes, outBytes)
-        task.run = plan.run
-        return this.#dataOut.begin(task, data, isFinal)
-      case 'work':
-        return this.#afterUnsolicited(task, data, isFinal, (isAborted) => plan.run(isAborted))
-      default:
-        if (isFinal) return this.finish(task, plan.outcome)
-        return this.#afterUnsolicited(task, data, isFinal, () => plan.outcome)
-    }
-  }
-
-  #afterUnsolicited(
-    task: Task,
-    data: Buffer,
-    isFinal: boolean,
-    run: (isAborted: () => boolean) => Outcome | Promise<Outcome>,
-  ): void {
-    task.run = (_, isAborted) => run(isAborted)
-    this.#dataOut.begin(task, data, isFinal)
+    if (this.tasks === undefined)
+      return this.#reject(header.subarray(offset, offset + 48), rejectReason.protocolError)
+    const inbox = dataBytes >= inboxFromBytes ? this.#inbox?.subarray(0, dataBytes) : undefined
+    this.tasks.begin(header, offset, inbox ?? data)
   }
 
   #nopOut(header: Buffer, data: Buffer): void {
@@ -428,7 +265,7 @@ export class Session implements Nexus {
     const offset = this.transmitter.begin(data.length)
     const { bytes } = this.transmitter
     header.copy(bytes, offset)
-    this.stamp(bytes, offset, true)
+    this.#stamp(bytes, offset, true)
     bytes.set(data, this.transmitter.dataAt(offset))
     this.transmitter.end(data.length)
   }

@@ -16,8 +16,8 @@ export async function manageTasks(
   session: Session,
   request: Pdu<'taskManagementRequest'>,
 ): Promise<TaskManagementAnswer> {
-  const { served } = session
-  if (served === undefined) return respond(taskResponse.notSupported)
+  const { served, tasks } = session
+  if (served === undefined || tasks === undefined) return respond(taskResponse.notSupported)
   const { unit } = served
   const isTargetWide =
     request.taskFunction === taskFunction.targetWarmReset ||
@@ -26,13 +26,13 @@ export async function manageTasks(
   switch (request.taskFunction) {
     case taskFunction.abortTask: {
       const task =
-        request.referencedTaskTag === reservedTag ? undefined : session.findTask(request.referencedTaskTag)
+        request.referencedTaskTag === reservedTag ? undefined : tasks.find(request.referencedTaskTag)
       if (task === undefined) return respond(taskResponse.noSuchTask)
-      await session.abortTask(task)
+      await tasks.abort([task])
       return respond(taskResponse.complete)
     }
     case taskFunction.abortTaskSet:
-      await session.abortTasks()
+      await tasks.abort()
       return respond(taskResponse.complete)
     case taskFunction.clearTaskSet:
       await unit.clearTasks(session)

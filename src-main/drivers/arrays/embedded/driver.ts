@@ -41,8 +41,14 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
   /** What is asked about LUNs brings them back after the process has died, where no secret is needed for it. */
   async function show(signal: AbortSignal): Promise<DaemonAnswer> {
     if (settings.login !== undefined) return daemon.ask({ do: 'show' }, signal)
-    // what keeps the portal closed is told by the probe, and by what needs it
-    return serve(signal).catch(() => daemon.ask({ do: 'show' }, signal))
+    try {
+      return await serve(signal)
+    } catch (error) {
+      // what keeps the portal closed is told by the probe, and by what needs it
+      const known = await daemon.askIfRunning({ do: 'show' }, signal)
+      if (known === undefined) throw error
+      return known
+    }
   }
 
   /** Opens the portal where it is closed: after a start of the process it begins without one. */
@@ -133,7 +139,7 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
       return {
         identity: {
           vendor: 'Gantry',
-          product: 'embedded array (this computer, no storage hardware)',
+          product: 'embedded array',
           version: surroundings.productVersion,
           serial: `${hostname()}/${config.name}`,
         },

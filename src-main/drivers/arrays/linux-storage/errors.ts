@@ -72,8 +72,8 @@ const meanings: Record<number, Meaning> = {
   },
   [refusals.mappedElsewhere]: {
     code: 'busy',
-    message: 'The LUN is mapped to another initiator',
-    advice: 'Remove that map first: two hosts must not write to the same container.',
+    message: 'The LUN is mapped to another initiator, or used by one',
+    advice: 'Remove that map and log that host out first: two hosts must not write to the same container.',
   },
   [refusals.noVolume]: {
     code: 'not-found',

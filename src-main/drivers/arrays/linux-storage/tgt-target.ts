@@ -61,6 +61,7 @@ export function createTgtTarget(controlPort: number): TargetServer {
       lines(
         change,
         makeLun,
+        mapTo,
         sh`${raw(make(request, lunLimit))} ${initiator === undefined ? [] : [initiator]}`,
       ),
 
@@ -71,9 +72,8 @@ export function createTgtTarget(controlPort: number): TargetServer {
         sh`[ -n "$tid" ] || refuse ${refusals.notFound} 'tgtd has no target of this name'`,
         sh`claim ${serial}`,
         sh`[ -z "$half_made" ] || refuse ${refusals.notFound} 'the LUN is half-made'`,
-        sh`[ "$maps" != ${initiator} ] || exit 0`,
-        sh`[ -z "$maps" ] || refuse ${refusals.mappedElsewhere} "mapped to $maps"`,
-        sh`tgt --op bind --mode target --tid "$tid" --initiator-name ${initiator}`,
+        mapTo,
+        sh`map_lun ${initiator}`,
       ),
 
     unmapLun: ({ target, serial }, initiator) =>
@@ -101,6 +101,7 @@ export function createTgtTarget(controlPort: number): TargetServer {
       lines(
         change,
         makeLun,
+        mapTo,
         sh`failed=`,
         // Each in a shell of its own: a refusal ends that shell, and set -e holds in it.
         ...luns.map(({ request, initiators }) =>
@@ -176,7 +177,7 @@ const makeLun = sh`make_lun() {
   fi
   count_luns
   [ "$limit" -eq 0 ] || [ "$count" -lt "$limit" ] || refuse ${refusals.lunLimit} "$count LUNs on $volume, limit $limit"
-  tid=$free_tid maps=
+  tid=$free_tid maps= sessions=
   tgt --op new --mode target --tid "$tid" -T "$target"
   trap 'tgt --op delete --mode target --force --tid "$tid"' EXIT
   tgt --op update --mode target --tid "$tid" --name MaxRecvDataSegmentLength --value ${segmentBytes}
@@ -204,13 +205,20 @@ END
   done <<END
 $elsewhere
 END
-}
-map_lun() {
+}`
+
+/**
+ * `map_lun [INITIATOR...]` after look_up. A session outlives its map, so who is logged in counts like who has a map: two
+ * hosts must not write to one container.
+ */
+const mapTo = sh`map_lun() {
   for initiator; do
+    for holder in $maps $sessions; do
+      [ "$holder" = "$initiator" ] || refuse ${refusals.mappedElsewhere} "mapped to or used by $holder"
+    done
     case " $maps " in
     *" $initiator "*) ;;
-    "  ") tgt --op bind --mode target --tid "$tid" --initiator-name "$initiator" ;;
-    *) refuse ${refusals.mappedElsewhere} "mapped to $maps" ;;
+    *) tgt --op bind --mode target --tid "$tid" --initiator-name "$initiator" ;;
     esac
   done
 }`

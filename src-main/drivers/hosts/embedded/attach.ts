@@ -1,12 +1,11 @@
 import { z } from 'zod'
 import { lunAddressSchema, type LunAddress } from '#shared/domain/storage.ts'
-import { headerCopyOffsets, headerPartitionOffsetBytes } from '#shared/domain/unit-layout.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { decodeUnit, unitProbeBytes } from '#main/protocols/unit/unit.ts'
 import type { BlockDevice } from '#main/transports/block/block-device.ts'
 import { join } from 'node:path'
 import type { AttachedLun, HostDriver } from '../contract.ts'
-import { readText, removeAll, writeWhole } from './files.ts'
+import { parseJson, readText, removeAll, writeWhole } from './files.ts'
 import { attachedFolder } from './places.ts'
 
 /** A LUN over a session of the console, to be closed by the caller. */
@@ -69,7 +68,7 @@ export function createAttachments({
     async findAttached(lun) {
       const text = await readText(pathOf(lun))
       if (text === undefined) return undefined
-      const state = stateSchema.safeParse(JSON.parse(text))
+      const state = stateSchema.safeParse(parseJson(text))
       const isSame =
         state.success && state.data.lun.target === lun.target && state.data.lun.portal === lun.portal
       return isSame ? { device: deviceOf(lun) } : { device: '', partial: true }
@@ -105,10 +104,7 @@ async function readUnitId(device: BlockDevice, signal: AbortSignal): Promise<str
   if (unit.state === 'ok' && unit.header !== undefined) return unit.header.unitId
   throw new AppError('device-rejected', 'The LUN bears no unit that verifies', {
     object: device.name,
-    facts: {
-      found: unit.problems.join('; ') || unit.state,
-      looked: headerCopyOffsets.map((offset) => headerPartitionOffsetBytes + offset).join(', '),
-    },
+    facts: { found: unit.problems.join('; ') || unit.state },
     advice: 'gantry unit show tells more; deploy from a container that is in order.',
   })
 }

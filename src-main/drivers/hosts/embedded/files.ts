@@ -65,6 +65,15 @@ export async function readText(path: string): Promise<string | undefined> {
   }
 }
 
+/** undefined: it is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch {
+    return undefined
+  }
+}
+
 export async function namesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder)

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { AppError } from '#shared/errors/app-error.ts'
 import { attributeOf, childrenOf, find, type XmlElement } from '#main/protocols/xml/xml.ts'
-import { codeOf, fileError, namesIn, readText } from './files.ts'
+import { codeOf, fileError, namesIn, parseJson, readText } from './files.ts'
 import type { VmPlaces } from './places.ts'
 
 /** Where QEMU's packages describe their firmware (docs/interop/firmware.json of QEMU), the user's own first. */
@@ -52,7 +52,7 @@ async function findFirmware(): Promise<{ code: string; variables: string } | und
   for (const folder of folders)
     for (const name of (await namesIn(folder)).filter((entry) => entry.endsWith('.json')).toSorted()) {
       const text = await readText(join(folder, name))
-      const found = descriptorSchema.safeParse(text === undefined ? undefined : JSON.parse(text))
+      const found = descriptorSchema.safeParse(text === undefined ? undefined : parseJson(text))
       if (!found.success) continue
       const { mapping, targets, features } = found.data
       if (

@@ -145,7 +145,7 @@ function busOf(element: XmlElement, index: number, machine: 'q35' | 'pc', object
         `Disk ${index} is on a ${bus} bus, which this computer does not give a VM`,
         {
           object,
-          advice: 'Stage the template with --disk-bus virtio or sata.',
+          advice: 'Put the disk on a virtio, SATA or IDE bus in the template, then stage it again.',
         },
       )
   }

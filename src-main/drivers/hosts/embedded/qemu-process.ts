@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { AppError } from '#shared/errors/app-error.ts'
+import { keptEnvironment } from '#main/transports/local/kept-environment.ts'
 import { readText } from './files.ts'
 import type { VmPlaces } from './places.ts'
 import { openMonitor } from './qmp.ts'
@@ -36,6 +37,7 @@ export async function startQemu(
     cwd: places.folder,
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
+    env: keptEnvironment(),
     signal: AbortSignal.any([signal, AbortSignal.timeout(startTimeoutMs)]),
   })
   let said = ''

@@ -9,6 +9,7 @@ import type {
   Portal,
   StartIscsiTarget,
 } from '#main/transports/iscsi-target/contract.ts'
+import { lockFile, type FileLock } from '#main/transports/local/file-lock.ts'
 import { markExtension, objectPath } from '../../layout.ts'
 import { translateError } from '../errors.ts'
 import { readMark, statOf, withdraw } from '../publish.ts'
@@ -35,6 +36,7 @@ export class LunServer {
   readonly #options: LunServerOptions
   readonly #startedAt = new Date().toISOString()
   #luns: readonly TableLun[]
+  readonly #locks = new Map<string, FileLock>()
   #target: IscsiTarget | undefined
   #chap: ChapSettings | undefined
   /** By target name: why a LUN of the table is not served. */
@@ -194,8 +196,9 @@ export class LunServer {
   /** Maps a LUN to one initiator; two must not write to the same container. */
   async #admit(lun: TableLun, initiator: string): Promise<void> {
     const { identity, initiators } = lun
-    if (initiators.length > 0 && !initiators.includes(initiator))
-      throw refuse.mappedElsewhere(identity, initiators)
+    // a session outlives its map
+    const others = [...initiators, ...this.#sessionsOf(identity.target)].filter((name) => name !== initiator)
+    if (others.length > 0) throw refuse.mappedElsewhere(identity, [...new Set(others)])
     if (initiators.length === 0) await this.#change(lun, [initiator])
     await this.#offer({ ...lun, initiators: [initiator] })
   }
@@ -226,6 +229,8 @@ export class LunServer {
       const late = this.#sessionsOf(target)
       throw late.length > 0 ? refuse.hasSession(lun.identity, late) : error
     }
+    this.#locks.get(target)?.release()
+    this.#locks.delete(target)
     this.#problems.delete(target)
     this.#options.log(`removed LUN ${lun.identity.name}, ${target}`)
   }
@@ -233,7 +238,11 @@ export class LunServer {
   async #deleteObject({ volumePath, ref, mark }: RequestOf<'delete-object'>): Promise<void> {
     const path = join(volumePath, objectPath(ref))
     const holder = await readMark(`${path}${markExtension}`)
-    if (holder === mark) await this.#requireFree(path, await statOf(path))
+    if (holder === mark) {
+      const file = await statOf(path)
+      await this.#requireFree(path, file)
+      if (file !== undefined) requireUnlocked(path)
+    }
     await withdraw(volumePath, ref, mark)
   }
 
@@ -259,6 +268,7 @@ export class LunServer {
         return
       }
       await requireSameObject(lun)
+      this.#lock(identity.target, path)
       await this.#target.addLun({
         identity,
         path,
@@ -276,6 +286,14 @@ export class LunServer {
       this.#options.log(`LUN ${identity.name} is not served: ${message} (${path})`)
       throw error
     }
+  }
+
+  /** Against another console that has the same folder as a volume of its own. */
+  #lock(target: string, path: string): void {
+    if (this.#locks.has(target)) return
+    const lock = lockFile(path)
+    if (lock === 'held') throw refuse.servedElsewhere(path)
+    this.#locks.set(target, lock)
   }
 
   /** No LUN under two identities: neither by its path nor by another name of the same file. */
@@ -345,3 +363,9 @@ async function requireSameObject({ identity, path, sizeBytes, mark }: TableLun):
 
 const format = ({ host, port }: Portal): string =>
   host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`
+
+function requireUnlocked(path: string): void {
+  const lock = lockFile(path)
+  if (lock === 'held') throw refuse.servedElsewhere(path)
+  lock.release()
+}

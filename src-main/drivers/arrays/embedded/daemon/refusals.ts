@@ -24,6 +24,13 @@ export const otherBacking = (identity: LunIdentity, path: string): AppError =>
     advice: 'Delete that LUN first; "gantry lun list" shows it.',
   })
 
+export const servedElsewhere = (path: string): AppError =>
+  new AppError('busy', 'Another Gantry serves a LUN that is made from it', {
+    object: path,
+    advice:
+      'Another console (or this one with another data folder) has the same folder as a volume. Delete that LUN there first.',
+  })
+
 export const hasSession = (identity: LunIdentity, initiators: readonly string[]): AppError =>
   new AppError('busy', 'An initiator is logged in to the LUN', {
     object: lun(identity),

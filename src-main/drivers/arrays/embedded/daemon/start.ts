@@ -8,12 +8,10 @@ import { decodeError } from '#shared/errors/wire-error.ts'
 import { MiB } from '#shared/units/bytes.ts'
 import { daemonPlaces } from './places.ts'
 import { birthSchema } from './protocol.ts'
+import { keptEnvironment } from '#main/transports/local/kept-environment.ts'
 
 const birthTimeoutMs = 30_000
 const longestLogBytes = 4 * MiB
-
-/** What a program needs of its surroundings. Variables of the console may hold secrets, and are not handed on. */
-const keptVariables = ['PATH', 'HOME', 'LANG', 'TZ', 'TMPDIR', 'TEMP', 'TMP', 'XDG_RUNTIME_DIR', 'SystemRoot']
 
 /**
  * Starts the process that serves an array and waits until it serves or gives way to one that does already. It is not
@@ -29,7 +27,7 @@ export async function startDaemon(folder: string, version: string): Promise<void
       detached: true,
       stdio: ['ignore', log.fd, log.fd, 'ipc'],
       env: {
-        ...Object.fromEntries(keptVariables.flatMap((name) => entryOf(name, process.env[name]))),
+        ...keptEnvironment(),
         // the window's own program is Node with this
         ...(process.versions['electron'] === undefined ? {} : { ELECTRON_RUN_AS_NODE: '1' }),
       },
@@ -66,9 +64,6 @@ async function openLog(path: string) {
   if (size > longestLogBytes) await rename(path, `${path}.before`)
   return open(path, 'a', 0o600)
 }
-
-const entryOf = (name: string, value: string | undefined): [string, string][] =>
-  value === undefined ? [] : [[name, value]]
 
 /** The program: beside this file among the sources, beside the window's program in a build. */
 function findEntry(): string {

@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { exitCodes } from '#shared/errors/user-text.ts'
+import { ThisComputerBench } from '#test/recovery/this-computer-bench.ts'
+import { describeLab } from '../describe-lab.ts'
+import { exec } from '../exec.ts'
+
+/** What goes wrong on this computer as array and host: the job says so, and nothing is left. */
+describeLab('faults on this computer', () => {
+  const bench = new ThisComputerBench()
+
+  beforeAll(() => bench.open())
+  afterAll(() => bench.close())
+  afterEach(async () => {
+    expect(await bench.added([])).toEqual([])
+  })
+
+  const servingProcess = async (): Promise<number> => {
+    const text = await bench.ok(['array', 'probe', 'array'])
+    return Number(/process (\d+) serves/.exec(text)?.[1])
+  }
+
+  test('QEMU dies while its guest is waited for: the deployment is undone, with the reason', async () => {
+    let isKilled = false
+    const { code, stderr } = await bench.run(bench.deploy('web', 'NEVER'), {
+      onStderr(text) {
+        if (isKilled || !/Wait until .*: applying/.test(text)) return
+        isKilled = true
+        for (const pid of bench.qemus()) process.kill(pid, 'SIGKILL')
+      },
+    })
+    expect(code, stderr).toBe(exitCodes['device-rejected'])
+    expect(stderr).toMatch(/The VM is stopped and its guest has not printed "NEVER"/)
+  })
+
+  test('a VM outlives the console that started it, and the next one decommissions it', async () => {
+    await bench.ok(bench.deploy('web'))
+    const [pid] = bench.qemus()
+    expect(pid).toBeDefined()
+    const vms = JSON.parse(await bench.ok(['host', 'vms', 'host', '--refresh', '--json'])) as {
+      state: string
+    }[]
+    expect(vms).toEqual([expect.objectContaining({ name: 'web', state: 'running' })])
+    await bench.ok(bench.decommission('web'))
+    expect(bench.qemus()).toEqual([])
+  })
+
+  test('VMs whose QEMU has ended, as after a restart of the computer, are restored on the disks that they have', async () => {
+    await bench.ok(bench.deploy('web'))
+    for (const pid of bench.qemus()) process.kill(pid, 'SIGKILL')
+    await bench.ok(['array', 'stop', 'array', '--force'])
+    const { stdout } = await bench.run(['deployments', 'restore', '--host', 'host'])
+    expect(stdout).toMatch(/done {2}Bring web up again/)
+    const [uuid = ''] = readdirSync(join(bench.gantry.dataDir, 'vms'))
+    const log = join(bench.gantry.dataDir, 'vms', uuid, 'console.log')
+    await expect
+      .poll(() => readFileSync(log, 'utf8'), { timeout: 30_000 })
+      .toMatch(/^VMREADY web .* boots=02/)
+    expect(await bench.ok(['deployments', 'restore', '--host', 'host'])).toMatch(/nothing to do/)
+    await bench.ok(bench.decommission('web'))
+  })
+
+  test('the process that serves the LUNs dies in the middle of writing: undone, or written whole', async () => {
+    const image = join(bench.folder, 'large.raw')
+    writeFileSync(image, randomBytes(192 * 1024 * 1024))
+    const pid = await servingProcess()
+    let isKilled = false
+    const args = [
+      'stage',
+      '--layout',
+      'disks',
+      '--image',
+      image,
+      '--memory',
+      '32M',
+      '--to',
+      'array/vol1/large',
+    ]
+    const { code, stderr } = await bench.run(args, {
+      onStderr(text) {
+        if (isKilled || !/Write the disks .*(applying|MiB of)/.test(text)) return
+        isKilled = true
+        process.kill(pid, 'SIGKILL')
+      },
+    })
+    expect(isKilled).toBe(true)
+    if (code === 0) await bench.ok(['containers', 'delete', 'array/vol1/large', '--yes'])
+    else expect(stderr).toMatch(/(->|:) undone/)
+    expect(await servingProcess()).not.toBe(pid)
+  })
+
+  test('the folder is full: the staging is undone and says so; the array goes on', async () => {
+    const small = join(bench.folder, 'small')
+    mkdirSync(small)
+    await exec('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'gantry-test', small])
+    try {
+      await bench.ok(['array', 'add', 'small', '--driver', 'embedded', '--volume', `vol1=${small}`])
+      const image = join(bench.folder, 'filling.raw')
+      // its size is below the free space, and with the partition table and the rest it is above
+      writeFileSync(image, randomBytes(23 * 1024 * 1024 + 512 * 1024))
+      const args = [
+        'stage',
+        '--layout',
+        'disks',
+        '--image',
+        image,
+        '--memory',
+        '32M',
+        '--to',
+        'small/vol1/web',
+      ]
+      const { code, stderr } = await bench.run(args)
+      expect(code, stderr).toBe(exitCodes['device-rejected'])
+      expect(stderr).toMatch(/full|room|space/i)
+      expect(JSON.parse(await bench.ok(['lun', 'list', 'small', '--json']))).toEqual([])
+      expect(
+        JSON.parse(await bench.ok(['containers', 'list', '--refresh', '--array', 'small', '--json'])),
+      ).toEqual([])
+      await bench.ok(['array', 'stop', 'small', '--force'])
+      await bench.ok(['array', 'remove', 'small'])
+    } finally {
+      await exec('umount', [small])
+    }
+  })
+
+  test('the port of the array is taken by another program: said as such, and nothing is made', async () => {
+    const [array] = JSON.parse(await bench.ok(['array', 'list', '--json'])) as {
+      config: { settings: { portal: string } }
+    }[]
+    const portal = array?.config.settings.portal ?? ''
+    await bench.ok(['array', 'stop', 'array'])
+    const server = createServer().listen(Number(portal.split(':').at(-1)), '127.0.0.1')
+    await once(server, 'listening')
+    try {
+      const { code, stderr } = await bench.run(bench.deploy('web'))
+      expect(code, stderr).toBe(exitCodes.busy)
+      expect(stderr).toContain(portal)
+    } finally {
+      server.close()
+      await once(server, 'close')
+    }
+    await bench.ok(bench.deploy('web'))
+    await bench.ok(bench.decommission('web'))
+  })
+
+  test('the file of a registered VM is damaged: that VM is named, and no other is lost', async () => {
+    await bench.ok(bench.deploy('web'))
+    const [vm] = JSON.parse(await bench.ok(['host', 'vms', 'host', '--refresh', '--json'])) as {
+      uuid: string
+    }[]
+    const path = join(bench.gantry.dataDir, 'vms', vm?.uuid ?? '', 'vm.json')
+    const text = readFileSync(path, 'utf8')
+    writeFileSync(path, text.slice(0, 100))
+    const { code, stderr } = await bench.run(['host', 'vms', 'host', '--refresh'])
+    expect(code).toBe(exitCodes['device-rejected'])
+    expect(stderr).toContain(path)
+    writeFileSync(path, text)
+    await bench.ok(bench.decommission('web'))
+  })
+})
