@@ -167,8 +167,9 @@ export class Session implements Nexus {
 
   /** The connection is gone. Resolves when no command of it touches the file any more. */
   async close(): Promise<void> {
-    this.served?.unit.detach(this)
     await this.abortTasks()
+    // Only now: who fences this initiator has to find what still writes.
+    this.served?.unit.detach(this)
   }
 
   async abortTasks(): Promise<void> {

@@ -41,6 +41,8 @@ export class TaskSet implements DataInHost, DataOutHost {
   readonly #dataIn: DataIn
   readonly #dataOut: DataOut
   readonly #tasks = new Map<number, Task>()
+  /** Answered or aborted, and the file system still works on them. */
+  readonly #ending = new Set<Task>()
   #counted = 0
 
   constructor(host: TaskSetHost, parameters: OperationalParameters) {
@@ -76,16 +78,14 @@ export class TaskSet implements DataInHost, DataOutHost {
     return this.#tasks.get(tag)
   }
 
-  /** Ends commands without a status. Resolves when none of them touches the file any more. */
+  /** Ends commands without a status. Resolves when none of them, and none that had ended before, touches the file. */
   async abort(tasks: readonly Task[] = [...this.#tasks.values()]): Promise<void> {
-    const ended: Promise<void>[] = []
     for (const task of tasks) {
       task.isAborted = true
       this.#remove(task)
       this.#dataOut.forget(task)
-      if (task.busy > 0) ended.push(task.idle())
     }
-    await Promise.all(ended)
+    await Promise.all([...this.#ending].map((task) => task.idle()))
   }
 
   /** Where a Data-Out belongs; undefined: to nobody (any more). */
@@ -240,5 +240,8 @@ export class TaskSet implements DataInHost, DataOutHost {
     if (this.#tasks.get(task.tag) !== task) return
     this.#tasks.delete(task.tag)
     if (!task.isImmediate) this.#counted--
+    if (task.busy === 0) return
+    this.#ending.add(task)
+    void task.idle().then(() => this.#ending.delete(task))
   }
 }
