@@ -15,12 +15,12 @@ import type {
   TargetLunRequest,
 } from './contract.ts'
 import { isLoopback, requireChap, requireLun, requireSize } from './check-request.ts'
-import type { WriteRoom } from './data-out.ts'
 import { limits } from './limits.ts'
 import { LogicalUnit } from './logical-unit.ts'
 import { LunFile } from './lun-file.ts'
 import { LunState } from './lun-state.ts'
 import type { Session } from './session.ts'
+import { WriteRoom } from './write-room.ts'
 
 const portalGroupTag = 1
 const defaultPortal: Portal = { host: '127.0.0.1', port: 3260 }
@@ -41,7 +41,7 @@ export const startIscsiTarget: StartIscsiTarget = async (options) => {
 }
 
 class Target implements IscsiTarget, ConnectionHost {
-  readonly room: WriteRoom = { heldBytes: 0 }
+  readonly room = new WriteRoom()
   portal: Portal
   readonly #options: IscsiTargetOptions
   readonly #server: Server
@@ -230,9 +230,12 @@ class Target implements IscsiTarget, ConnectionHost {
 
   dropAll(session: Session): void {
     const served = session.served === undefined ? undefined : this.#luns.get(session.served.target)
-    for (const connection of served?.connections ?? [])
+    const connections = [...(served?.connections ?? [])]
+    // Whoever has come in its place begins after the reset, as all do who still log in.
+    if (!connections.some((connection) => connection.session === session)) return
+    for (const connection of connections)
       if (connection.session === session) connection.hangUp()
-      else void connection.drop()
+      else if (connection.session !== undefined) void connection.drop()
   }
 
   trouble(session: Session, error: NodeJS.ErrnoException): void {
