@@ -64,6 +64,26 @@ describe('B13: the lock', () => {
     expect(await releaseLock(lying, one, at(1000))).toMatchObject({ method: 'read-back' })
   })
 
+  test('atomic: taken and freed only once it is flushed, also when the first flush failed', async () => {
+    const device = atomic((await writtenUnit()).device)
+    const failures = [new AppError('unreachable', 'Lost')]
+    let flushes = 0
+    const failing: BlockDevice = {
+      ...device,
+      async flush() {
+        const failure = failures.pop()
+        if (failure !== undefined) throw failure
+        await device.flush(signal)
+        flushes++
+      },
+    }
+    await expect(takeLock(failing, one, at(1))).rejects.toThrow(error('unreachable'))
+    await takeLock(failing, one, at(2))
+    expect(flushes).toBe(1)
+    await releaseLock(failing, one, at(3))
+    expect(flushes).toBe(2)
+  })
+
   test('a lock of an earlier boot of the same host is not its own', async () => {
     const { device } = await writtenUnit()
     await takeLock(device, one, at(1000))

@@ -43,7 +43,11 @@ export async function takeLock(
   await requireUnit(device, options.signal)
   const before = await device.read(offset, lockRecordBytes, options.signal)
   const record = decodeLockRecord(before)
-  if (record.state === 'held' && isOf(record.lock, owner)) return { lock: record.lock }
+  if (record.state === 'held' && isOf(record.lock, owner)) {
+    // The flush after it was taken may have failed.
+    await device.flush(options.signal)
+    return { lock: record.lock }
+  }
   if (record.state !== 'free') throw notFree(device, record, options.now())
   const lock = { ...owner, takenAtMs: options.now() }
   return { lock, method: await exchange(device, before, encodeLockRecord(lock), options) }
@@ -81,7 +85,10 @@ async function exchange(
 ): Promise<LockMethod> {
   const exchanged = await compareAndWrite(device, before, after, signal)
   if (exchanged === false) throw notFree(device, await readLock(device, signal), now())
-  if (exchanged === true) return 'atomic'
+  if (exchanged === true) {
+    await device.flush(signal)
+    return 'atomic'
+  }
   await device.write(offset, after, signal)
   await device.flush(signal)
   await delay(settleMs, undefined, { signal })

@@ -9,7 +9,7 @@ import { defaultParameters } from '#main/protocols/iscsi/parameters.ts'
 import { PduReader } from '#main/protocols/iscsi/pdu-reader.ts'
 import type { PduReceiver, ReaderLimits } from '#main/protocols/iscsi/pdu-reader.ts'
 import { TargetLogin } from '#main/protocols/iscsi/target-login.ts'
-import type { Admission, LoginClaim } from '#main/protocols/iscsi/target-login.ts'
+import type { Admission, LoginClaim, TargetLoginAnswer } from '#main/protocols/iscsi/target-login.ts'
 import { limits } from './limits.ts'
 import { Session } from './session.ts'
 import type { Line, SessionFacts, SessionHost } from './session.ts'
@@ -27,11 +27,21 @@ const wishes = {
   maxOutstandingR2T: limits.r2tsOfTask,
 } as const
 
+export interface Establishment {
+  readonly served: SessionFacts['served']
+  readonly tsih: number
+  /** undefined: there is none to wait for. */
+  readonly ready?: Promise<unknown>
+}
+
 export interface ConnectionHost extends SessionHost {
   admit(claim: LoginClaim): Admission
-  /** Takes the place of an older session of the same name and ISID. Returns what is served, and the session's handle. */
-  establish(connection: Connection, claim: LoginClaim): { served: SessionFacts['served']; tsih: number }
-  /** The connection has its session, or is gone. */
+  /**
+   * Takes the place of older sessions of the same name and ISID. Returns what is served, the session's handle, and
+   * when nothing of the older ones touches the file any more.
+   */
+  establish(connection: Connection, claim: LoginClaim): Establishment
+  /** The connection has a session with a target. */
   loggedIn(connection: Connection): void
   closed(connection: Connection): void
   /** A mistake of ours ended the connection. */
@@ -53,8 +63,9 @@ export class Connection implements PduReceiver, Line {
     digests: noDigests,
   }
   readonly #login: TargetLogin
-  readonly #loginTimer: NodeJS.Timeout
-  #served: SessionFacts['served']
+  /** Ends what takes too long: a login, or a discovery session in which nothing is asked. */
+  #timer: NodeJS.Timeout
+  #establishment: Establishment | undefined
   #isFlushing = false
   #isPaused = false
   #isClosed = false
@@ -75,7 +86,7 @@ export class Connection implements PduReceiver, Line {
     this.#socket.on('end', () => void this.drop())
     this.#socket.on('close', () => void this.drop())
     this.transmitter = new Transmitter(this.#socket, () => this.#sent())
-    this.#loginTimer = setTimeout(() => void this.drop(), limits.loginMs)
+    this.#timer = setTimeout(() => void this.drop(), limits.loginMs)
     this.#login = new TargetLogin({
       wishes,
       statSn: 0,
@@ -85,10 +96,9 @@ export class Connection implements PduReceiver, Line {
         return host.admit(claim)
       },
       establish: (claim) => {
-        const { served, tsih } = host.establish(this, claim)
-        this.#served = served
-        this.tsih = tsih
-        return tsih
+        this.#establishment = host.establish(this, claim)
+        this.tsih = this.#establishment.tsih
+        return this.tsih
       },
     })
     this.#socket.resume()
@@ -104,16 +114,32 @@ export class Connection implements PduReceiver, Line {
 
   onPdu(header: Buffer, offset: number, _ahsBytes: number, data: Buffer, dataBytes: number): void {
     if (this.#isClosed) return
-    if (this.session !== undefined) return this.session.receive(header, offset, data, dataBytes)
+    if (this.session !== undefined) {
+      if (this.session.served === undefined) this.#timer.refresh()
+      return this.session.receive(header, offset, data, dataBytes)
+    }
+    if (this.#establishment !== undefined)
+      throw malformed('opcode', 0, 'nothing before the answer to the login', header[offset] ?? 0)
     if (((header[offset] ?? 0) & opcodeMask) !== opcode.loginRequest)
       throw malformed('opcode', 0, 'a login', header[offset] ?? 0)
     const answer = this.#login.receive(header.subarray(offset, offset + 48), data)
-    const place = this.transmitter.begin(answer.data.length)
-    answer.header.copy(this.transmitter.bytes, place)
-    answer.data.copy(this.transmitter.bytes, this.transmitter.dataAt(place))
-    this.transmitter.end(answer.data.length)
-    if (answer.outcome === 'refused') return this.hangUp()
-    if (answer.outcome === 'established') this.#begin()
+    this.#answerWhenReady(answer)
+  }
+
+  #answerWhenReady(answer: TargetLoginAnswer): void {
+    const ready = this.#establishment?.ready
+    if (ready === undefined) this.#answerLogin(answer)
+    else void ready.then(() => this.#answerLogin(answer))
+  }
+
+  #answerLogin({ header, data, outcome }: TargetLoginAnswer): void {
+    if (this.#isClosed) return
+    const place = this.transmitter.begin(data.length)
+    header.copy(this.transmitter.bytes, place)
+    data.copy(this.transmitter.bytes, this.transmitter.dataAt(place))
+    this.transmitter.end(data.length)
+    if (outcome === 'refused') return this.hangUp()
+    if (outcome === 'established') this.#begin()
   }
 
   hangUp(): void {
@@ -147,7 +173,7 @@ export class Connection implements PduReceiver, Line {
 
   async #finish(): Promise<void> {
     this.#isClosed = true
-    clearTimeout(this.#loginTimer)
+    clearTimeout(this.#timer)
     await this.session?.close()
     this.#host.closed(this)
   }
@@ -155,7 +181,7 @@ export class Connection implements PduReceiver, Line {
   #begin(): void {
     const { claim } = this
     if (claim === undefined) return
-    clearTimeout(this.#loginTimer)
+    clearTimeout(this.#timer)
     const { parameters } = this.#login
     const digests = { header: parameters.headerDigest, data: parameters.dataDigest }
     this.#limits.maxDataBytes = parameters.maxRecvDataSegmentLength
@@ -169,12 +195,15 @@ export class Connection implements PduReceiver, Line {
         parameters,
         statSn: this.#login.statSn,
         expCmdSn: this.#login.expCmdSn,
-        served: this.#served,
+        served: this.#establishment?.served,
       },
       this,
       this.#host,
     )
-    this.#host.loggedIn(this)
+    // Nobody has proven who asks what there is: such a session stays among those that give way.
+    if (this.session.served === undefined)
+      this.#timer = setTimeout(() => void this.drop(), limits.discoveryMs)
+    else this.#host.loggedIn(this)
   }
 
   /** Returns whether to go on reading. */

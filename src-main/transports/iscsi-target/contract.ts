@@ -71,7 +71,8 @@ export interface IscsiTarget {
   /**
    * Ends serving, flushes and closes the file; resolves to false when there is no such target. busy: initiators are
    * logged in (their names in the message), unless `force` is set: then their sessions are dropped first. What the
-   * LUN keeps in the state folder goes away, unless `keepState` is set.
+   * LUN keeps in the state folder goes away, unless `keepState` is set. device-rejected: it is not served any more, and
+   * what was written last may be lost.
    */
   removeLun(
     target: string,
@@ -94,7 +95,7 @@ export interface IscsiTarget {
   findLun(target: string): TargetLun | undefined
   listLuns(): TargetLun[]
 
-  /** Drops sessions, flushes and closes everything; states are kept. */
+  /** Drops sessions, flushes and closes everything; states are kept. device-rejected, after all: as for a removal. */
   close(): Promise<void>
 }
 

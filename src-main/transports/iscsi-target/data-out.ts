@@ -7,13 +7,11 @@ import { check, good, senseOfError } from './outcome.ts'
 import type { Outcome } from './outcome.ts'
 import type { Burst, Task } from './task.ts'
 import type { Transmitter } from './transmitter.ts'
+import type { WriteRoom } from './write-room.ts'
 
 const pooledBytes = 64 * 1024
-
-/** Data that all sessions together hold. */
-export interface WriteRoom {
-  heldBytes: number
-}
+/** Takes data that nobody waits for. */
+export const scratch = Buffer.allocUnsafeSlow(limits.segmentBytes)
 
 /** What the taking of data needs of its session. */
 export interface DataOutHost {
@@ -37,6 +35,10 @@ export class DataOut {
   #nextTag = 1
   /** Tasks that wait for room, the oldest first. */
   readonly #waiting: Task[] = []
+  readonly #wake = (): void => {
+    this.#serveWaiting()
+    this.#host.flushSoon()
+  }
   /** Buffers of whole bursts, to be used again. */
   readonly #spare: Buffer[] = []
 
@@ -46,12 +48,11 @@ export class DataOut {
     this.#room = room
   }
 
-  /** Whether a command may begin that collects so much; one alone always may. */
-  hasRoom(collectedBytes: number): boolean {
-    if (this.#heldBytes === 0) return true
+  /** Whether so much may be held besides what is. */
+  hasRoom(lengthBytes: number): boolean {
     return (
-      this.#room.heldBytes < limits.targetWriteBytes &&
-      (collectedBytes === 0 || this.#heldBytes + collectedBytes <= limits.sessionWriteBytes)
+      (this.#heldBytes === 0 || this.#heldBytes + lengthBytes <= limits.sessionWriteBytes) &&
+      this.#room.hasRoom(lengthBytes)
     )
   }
 
@@ -76,16 +77,17 @@ export class DataOut {
     this.expectUnsolicited(task, data.length, most)
   }
 
-  /** Data that come unasked behind the command. What goes beyond the command's own is dropped. */
+  /** Data that come unasked behind the command. What goes beyond the command's own is dropped, all of it where it has none. */
   expectUnsolicited(task: Task, offset: number, lengthBytes: number): void {
     const size = Math.max(0, lengthBytes)
-    this.#hold(task, size)
+    const isDropped = task.wireBytes <= offset
+    if (!isDropped) this.#hold(task, size)
     task.unsolicited = {
       task,
       tag: reservedTag,
       offset,
       lengthBytes: size,
-      bytes: this.#buffer(size),
+      bytes: isDropped ? scratch : this.#buffer(size),
       bytesAt: 0,
       filled: 0,
       dataSn: 0,
@@ -131,7 +133,7 @@ export class DataOut {
         this.#release(task, burst.lengthBytes)
       }
       if (count > 0) this.#take(task, burst.bytes, 0, count, burst.offset, then)
-      else then()
+      else if (burst.bytes !== scratch) then()
       return this.#advance(task)
     }
     if (!isFinal) return
@@ -142,7 +144,6 @@ export class DataOut {
       this.#take(task, burst.bytes, 0, burst.lengthBytes, burst.offset, () => {
         this.#reuse(burst.bytes)
         this.#release(task, burst.lengthBytes)
-        this.#serveWaiting()
       })
     this.#advance(task)
   }
@@ -155,7 +156,6 @@ export class DataOut {
     if (index >= 0) this.#waiting.splice(index, 1)
     if (task.busy === 0) this.#release(task, task.heldBytes)
     else void task.idle().then(() => this.#release(task, task.heldBytes))
-    this.#serveWaiting()
   }
 
   /** Puts data where they belong. `then` is called when their memory is free again. */
@@ -176,10 +176,12 @@ export class DataOut {
     }
     // Without `then` the memory is only lent for the call.
     const kept = then === undefined ? Buffer.from(data.subarray(from, from + count)) : data
+    if (then === undefined) this.#hold(task, count)
     task.busy++
     file.writeLater(kept, then === undefined ? 0 : from, count, task.lunOffset + offset, (error) => {
       if (error !== undefined) this.#fail(task, error)
-      then?.()
+      if (then === undefined) this.#release(task, count)
+      else then()
       task.release()
       if (!task.isAborted) this.#advance(task)
       this.#host.flushSoon()
@@ -204,11 +206,9 @@ export class DataOut {
     while (task.requested < task.wireBytes && task.bursts < maxOutstandingR2T) {
       const lengthBytes = Math.min(maxBurstLength, task.wireBytes - task.requested)
       if (task.collected === undefined) {
-        const isFull =
-          this.#heldBytes + lengthBytes > limits.sessionWriteBytes ||
-          this.#room.heldBytes + lengthBytes > limits.targetWriteBytes
-        if (this.#heldBytes > 0 && isFull) {
+        if (!this.hasRoom(lengthBytes)) {
           if (!this.#waiting.includes(task)) this.#waiting.push(task)
+          if (!this.#room.hasRoom(lengthBytes)) this.#room.wait(this.#wake)
           return
         }
         this.#hold(task, lengthBytes)
@@ -277,14 +277,17 @@ export class DataOut {
   #hold(task: Task, lengthBytes: number): void {
     task.heldBytes += lengthBytes
     this.#heldBytes += lengthBytes
-    this.#room.heldBytes += lengthBytes
+    this.#room.hold(lengthBytes)
   }
 
   #release(task: Task, lengthBytes: number): void {
     const count = Math.min(lengthBytes, task.heldBytes)
+    if (count === 0) return
     task.heldBytes -= count
     this.#heldBytes -= count
-    this.#room.heldBytes -= count
+    // Others that have waited for room come first.
+    this.#room.release(count)
+    this.#serveWaiting()
   }
 
   #serveWaiting(): void {

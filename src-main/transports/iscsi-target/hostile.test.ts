@@ -230,6 +230,31 @@ test('a login that takes too long is ended', async () => {
   expect(await idle.hungUp()).toBe(true)
 })
 
+test('discovery sessions, for which nobody proves anything, give way to new connections', async () => {
+  await bench.addLun('open')
+  const session = await bench.login('open')
+  const raws: RawInitiator[] = []
+  for (let count = 0; count < 200; count++) raws.push(await RawInitiator.login({ port: bench.port }))
+  for (const raw of raws.slice(0, 72)) expect(await raw.hungUp()).toBe(true)
+  expect(await raws.at(-1)?.sendTargets()).toContain(iqnOf('open'))
+  expect((await session.command({ kind: 'test-unit-ready' })).status).toBe(0)
+  for (const raw of raws) raw.close()
+})
+
+test('a discovery session in which nothing is asked for 30 s is ended', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  await bench.addLun('open')
+  const raw = await RawInitiator.login({ port: bench.port })
+  const session = await bench.login('open')
+  for (let round = 0; round < 3; round++) {
+    vi.advanceTimersByTime(29_999)
+    expect(await raw.sendTargets()).toContain(iqnOf('open'))
+  }
+  vi.advanceTimersByTime(30_000)
+  expect(await raw.hungUp()).toBe(true)
+  expect((await session.command({ kind: 'test-unit-ready' })).status).toBe(0)
+})
+
 test('a session that sends and never reads is not read any more', async () => {
   await bench.addLun('open')
   const raw = await bench.login('open')

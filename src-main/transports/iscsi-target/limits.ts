@@ -27,8 +27,10 @@ export const limits = {
   unsentBytes: 8 * MiB,
 
   connections: 1024,
-  /** Not logged in yet; the oldest gives way to a new one. */
+  /** Not logged in to a target, discovery sessions among them; the oldest gives way to a new one. */
   logins: 128,
   loginMs: 15_000,
+  /** Of a discovery session in which nothing is asked. */
+  discoveryMs: 30_000,
   sessionsOfLun: 64,
 } as const

@@ -99,8 +99,9 @@ export class LogicalUnit {
         tell: (port, sense) => {
           for (const nexus of this.#nexuses) if (nexus.port === port) raise(nexus, sense)
         },
-        abort: (port) => {
-          for (const nexus of this.#nexuses) if (nexus.port === port) void nexus.abortTasks()
+        abort: async (port) => {
+          const victims = [...this.#nexuses].filter((nexus) => nexus.port === port)
+          await Promise.all(victims.map((nexus) => nexus.abortTasks()))
         },
         save: (saved) => state.save(saved),
       },

@@ -31,6 +31,10 @@ export class LunFile {
   #onIdle: (() => void) | undefined
   #writers = 0
   #isExclusive = false
+  /** Those that wait for a flush that has not begun. */
+  #toFlush: Done[] = []
+  #isFlushing = false
+  #lost: Error | undefined
   readonly #waiting: (() => void)[] = []
 
   /** Throws the system's error. */
@@ -92,6 +96,7 @@ export class LunFile {
 
   /** Writes at once; only when {@link mayWriteNow}. Throws the system's error. */
   writeNow(bytes: Uint8Array, at: number, lengthBytes: number, offset: number): void {
+    if (this.#lost !== undefined) throw this.#lost
     const started = performance.now()
     let written = 0
     while (written < lengthBytes)
@@ -119,6 +124,7 @@ export class LunFile {
     const end = this.#call(done)
     let written = 0
     const step = (): void => {
+      if (this.#lost !== undefined) return end(this.#lost)
       write(this.#fd, bytes, at + written, lengthBytes - written, offset + written, (error, count) => {
         if (error !== null) return end(error)
         written += count
@@ -142,10 +148,13 @@ export class LunFile {
     }
   }
 
-  /** What was written is durable when it is done. */
+  /**
+   * What was written is durable when it is done. After one that failed all fail, and nothing is written any more: the
+   * system tells a loss once and then answers as if there had been none. One at a time, so that no other hides it.
+   */
   flush(done: Done): void {
-    const end = this.#call(done)
-    fdatasync(this.#fd, (error) => end(error ?? undefined))
+    this.#toFlush.push(this.#call(done))
+    if (!this.#isFlushing) this.#flushNext()
   }
 
   /** Whether the file system can give blocks back: it is asked about blocks that are not there. */
@@ -163,6 +172,7 @@ export class LunFile {
   /** Call {@link canPunch} first. */
   async punch(offset: number, lengthBytes: number): Promise<void> {
     if (sparseFiles === undefined) return
+    if (this.#lost !== undefined) throw this.#lost
     const end = this.#call(() => undefined)
     try {
       await sparseFiles.punch(this.#fd, offset, lengthBytes)
@@ -180,6 +190,19 @@ export class LunFile {
   async close(): Promise<void> {
     if (this.#underWay > 0) await new Promise<void>((resolve) => (this.#onIdle = resolve))
     closeSync(this.#fd)
+  }
+
+  #flushNext(): void {
+    const group = this.#toFlush.splice(0)
+    this.#isFlushing = group.length > 0
+    if (group.length === 0) return
+    const settle = (error: NodeJS.ErrnoException | null): void => {
+      if (error !== null) this.#lost ??= lossOf(error)
+      for (const end of group) end(this.#lost)
+      this.#flushNext()
+    }
+    if (this.#lost === undefined) fdatasync(this.#fd, settle)
+    else setImmediate(settle, null)
   }
 
   #call(done: Done): Done {
@@ -203,3 +226,10 @@ export class LunFile {
     for (const wake of this.#waiting.splice(0)) wake()
   }
 }
+
+/** Whatever the reason was: data that had been taken are lost, and trying again does not bring them back. */
+const lossOf = (cause: Error): Error =>
+  new Error(
+    `data could not be made durable, nothing more is written until the LUN is served anew: ${cause.message}`,
+    { cause },
+  )

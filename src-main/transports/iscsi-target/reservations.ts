@@ -37,7 +37,8 @@ const isRegistrantsOnly = (type: ReservationType): boolean =>
 /** What a change asks of others: whom to tell what, and whose commands to abort. By port. */
 export interface Effects {
   readonly tell: (port: string, sense: Sense) => void
-  readonly abort: (port: string) => void
+  /** Resolves when none of them touches the file any more. */
+  readonly abort: (port: string) => Promise<void>
   /** Before the answer: it must be durable when the initiator knows of it. */
   readonly save: (state: SavedReservations | undefined) => void
 }
@@ -103,14 +104,17 @@ export class Reservations {
     return access === 'write' || !isWriteOnly
   }
 
-  /** PERSISTENT RESERVE OUT but REGISTER AND MOVE; scope and type as the CDB has them. */
+  /**
+   * PERSISTENT RESERVE OUT but REGISTER AND MOVE; scope and type as the CDB has them. PREEMPT AND ABORT ends when the
+   * commands of the others have stopped: who is answered may write at once.
+   */
   change(
     who: { readonly port: string; readonly initiator: string; readonly isid: string },
     action: number,
     scope: number,
     type: number,
     parameters: ReserveParameters,
-  ): Outcome {
+  ): Outcome | Promise<Outcome> {
     const { port } = who
     const own = this.#registrations.get(port)
     if (action === reserveOut.register || action === reserveOut.registerAndIgnore)
@@ -184,7 +188,12 @@ export class Reservations {
     return good
   }
 
-  #preempt(port: string, type: ReservationType, victimKey: bigint, aborts: boolean): Outcome {
+  #preempt(
+    port: string,
+    type: ReservationType,
+    victimKey: bigint,
+    aborts: boolean,
+  ): Outcome | Promise<Outcome> {
     const held = this.#reservation
     const takesAll = held !== undefined && isAllRegistrants(held.type) && victimKey === 0n
     if (victimKey === 0n && !takesAll) return check(senses.invalidFieldInParameters)
@@ -195,11 +204,12 @@ export class Reservations {
     const takesReservation =
       takesAll ||
       (held !== undefined && !isAllRegistrants(held.type) && victims.some(([other]) => other === held.port))
+    const aborted: Promise<void>[] = []
     for (const [victim] of victims) {
       if (victim === port) continue
       this.#registrations.delete(victim)
       this.#effects.tell(victim, senses.registrationsPreempted)
-      if (aborts) this.#effects.abort(victim)
+      if (aborts) aborted.push(this.#effects.abort(victim))
     }
     if (takesReservation) {
       this.#reservation = { port, type }
@@ -208,7 +218,7 @@ export class Reservations {
     }
     this.#generation = (this.#generation + 1) >>> 0
     this.#save()
-    return good
+    return aborted.length === 0 ? good : Promise.all(aborted).then(() => good)
   }
 
   #tellOthers(port: string, sense: Sense): void {

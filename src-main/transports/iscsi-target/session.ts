@@ -13,7 +13,7 @@ import {
 import type { OperationalParameters } from '#main/protocols/iscsi/parameters.ts'
 import { decodePduOf, encodePdu } from '#main/protocols/iscsi/pdus.ts'
 import { serialBefore, serialNext } from '#main/protocols/iscsi/serial.ts'
-import type { WriteRoom } from './data-out.ts'
+import { scratch } from './data-out.ts'
 import { limits } from './limits.ts'
 import type { LogicalUnit } from './logical-unit.ts'
 import type { Nexus } from './nexus.ts'
@@ -23,6 +23,7 @@ import { TaskSet } from './task-set.ts'
 import type { Burst } from './task.ts'
 import { TextExchange } from './text-exchange.ts'
 import type { Transmitter } from './transmitter.ts'
+import type { WriteRoom } from './write-room.ts'
 
 /** What a session is told at the end of its login. */
 export interface SessionFacts {
@@ -55,8 +56,6 @@ export interface Line {
 
 /** Less is worked on where it was read to. */
 const inboxFromBytes = 32 * 1024
-/** Takes data that nobody waits for. */
-const scratch = Buffer.allocUnsafeSlow(limits.segmentBytes)
 
 /** The full feature phase of a login: commands in, answers out. One connection; ErrorRecoveryLevel 0. */
 export class Session implements Nexus {
@@ -167,8 +166,9 @@ export class Session implements Nexus {
 
   /** The connection is gone. Resolves when no command of it touches the file any more. */
   async close(): Promise<void> {
-    this.served?.unit.detach(this)
     await this.abortTasks()
+    // Only now: who fences this initiator has to find what still writes.
+    this.served?.unit.detach(this)
   }
 
   async abortTasks(): Promise<void> {

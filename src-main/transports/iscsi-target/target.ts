@@ -4,7 +4,7 @@ import { AppError } from '#shared/errors/app-error.ts'
 import { loginStatus } from '#main/protocols/iscsi/opcodes.ts'
 import type { Admission, LoginClaim } from '#main/protocols/iscsi/target-login.ts'
 import { Connection } from './connection.ts'
-import type { ConnectionHost } from './connection.ts'
+import type { ConnectionHost, Establishment } from './connection.ts'
 import type {
   ChapSettings,
   IscsiTarget,
@@ -15,12 +15,12 @@ import type {
   TargetLunRequest,
 } from './contract.ts'
 import { isLoopback, requireChap, requireLun, requireSize } from './check-request.ts'
-import type { WriteRoom } from './data-out.ts'
 import { limits } from './limits.ts'
 import { LogicalUnit } from './logical-unit.ts'
 import { LunFile } from './lun-file.ts'
 import { LunState } from './lun-state.ts'
-import type { Session, SessionFacts } from './session.ts'
+import type { Session } from './session.ts'
+import { WriteRoom } from './write-room.ts'
 
 const portalGroupTag = 1
 const defaultPortal: Portal = { host: '127.0.0.1', port: 3260 }
@@ -41,13 +41,13 @@ export const startIscsiTarget: StartIscsiTarget = async (options) => {
 }
 
 class Target implements IscsiTarget, ConnectionHost {
-  readonly room: WriteRoom = { heldBytes: 0 }
+  readonly room = new WriteRoom()
   portal: Portal
   readonly #options: IscsiTargetOptions
   readonly #server: Server
   readonly #luns = new Map<string, Served>()
   readonly #connections = new Set<Connection>()
-  /** Those that are not logged in, the oldest first. */
+  /** Those that are not logged in to a target, the oldest first. */
   readonly #logins = new Set<Connection>()
   #lastTsih = 0
 
@@ -126,7 +126,7 @@ class Target implements IscsiTarget, ConnectionHost {
     served.request = request
     if (keepSessions) return
     const dropped = [...served.connections].filter(
-      ({ session }) => session !== undefined && !initiators.includes(session.initiator),
+      ({ claim }) => claim !== undefined && !initiators.includes(claim.initiatorName),
     )
     await Promise.all(dropped.map((connection) => connection.drop()))
   }
@@ -164,8 +164,9 @@ class Target implements IscsiTarget, ConnectionHost {
     // its callback would wait for ever: the server does not see the end of sockets that others read
     this.#server.close()
     await Promise.all([...this.#connections].map((connection) => connection.drop()))
-    for (const served of this.#luns.values()) await endServing(served)
+    const ended = await Promise.allSettled([...this.#luns.values()].map(endServing))
     this.#luns.clear()
+    for (const end of ended) if (end.status === 'rejected') throw end.reason
   }
 
   admit(claim: LoginClaim): Admission {
@@ -175,7 +176,7 @@ class Target implements IscsiTarget, ConnectionHost {
     if (served === undefined || !served.request.initiators.includes(claim.initiatorName))
       return { refusal: loginStatus.notFound }
     if (claim.tsih !== 0) return { refusal: loginStatus.sessionDoesNotExist }
-    if (served.connections.size >= limits.sessionsOfLun && this.#sameSession(served, claim) === undefined)
+    if (served.connections.size >= limits.sessionsOfLun && this.#sameSession(served, claim).length === 0)
       return { refusal: loginStatus.outOfResources }
     const { chap } = served.request
     return {
@@ -185,20 +186,21 @@ class Target implements IscsiTarget, ConnectionHost {
     }
   }
 
-  establish(
-    connection: Connection,
-    claim: LoginClaim,
-  ): { readonly served: SessionFacts['served']; readonly tsih: number } {
+  establish(connection: Connection, claim: LoginClaim): Establishment {
     this.#lastTsih = (this.#lastTsih % 0xffff) + 1
     if (claim.targetName === undefined) return { served: undefined, tsih: this.#lastTsih }
     const served = this.#luns.get(claim.targetName)
     // It may have changed since the login began.
     if (served === undefined || !served.request.initiators.includes(claim.initiatorName))
       throw new AppError('not-found', 'The target went away during the login')
-    void this.#sameSession(served, claim)?.drop()
+    const older = this.#sameSession(served, claim)
     served.connections.add(connection)
     const { target, lun } = served.request.identity
-    return { served: { unit: served.unit, lun, target }, tsih: this.#lastTsih }
+    return {
+      served: { unit: served.unit, lun, target },
+      tsih: this.#lastTsih,
+      ...(older.length === 0 ? {} : { ready: Promise.all(older.map((other) => other.drop())) }),
+    }
   }
 
   loggedIn(connection: Connection): void {
@@ -228,9 +230,12 @@ class Target implements IscsiTarget, ConnectionHost {
 
   dropAll(session: Session): void {
     const served = session.served === undefined ? undefined : this.#luns.get(session.served.target)
-    for (const connection of served?.connections ?? [])
+    const connections = [...(served?.connections ?? [])]
+    // Whoever has come in its place begins after the reset, as all do who still log in.
+    if (!connections.some((connection) => connection.session === session)) return
+    for (const connection of connections)
       if (connection.session === session) connection.hangUp()
-      else void connection.drop()
+      else if (connection.session !== undefined) void connection.drop()
   }
 
   trouble(session: Session, error: NodeJS.ErrnoException): void {
@@ -252,6 +257,7 @@ class Target implements IscsiTarget, ConnectionHost {
     if (this.#connections.size >= limits.connections) return void socket.destroy()
     if (this.#logins.size >= limits.logins) {
       const [oldest] = this.#logins
+      if (oldest !== undefined) this.#logins.delete(oldest)
       void oldest?.drop()
     }
     const connection = new Connection(socket, this)
@@ -259,9 +265,10 @@ class Target implements IscsiTarget, ConnectionHost {
     this.#logins.add(connection)
   }
 
-  #sameSession(served: Served, { initiatorName, isid }: LoginClaim): Connection | undefined {
+  /** Those that end are among them, as long as they touch the file. */
+  #sameSession(served: Served, { initiatorName, isid }: LoginClaim): Connection[] {
     const key = Buffer.from(isid).toString('hex')
-    return [...served.connections].find(
+    return [...served.connections].filter(
       ({ claim }) =>
         claim?.initiatorName === initiatorName && Buffer.from(claim.isid).toString('hex') === key,
     )
@@ -279,12 +286,21 @@ async function endServing({ connections, unit, request }: Served): Promise<void>
   try {
     if (!request.readOnly)
       await new Promise<void>((resolve, reject) => {
-        unit.file.flush((error) => (error === undefined ? resolve() : reject(error)))
+        unit.file.flush((error) => (error === undefined ? resolve() : reject(notDurable(request, error))))
       })
   } finally {
     await unit.file.close()
   }
 }
+
+const notDurable = ({ identity, path }: TargetLunRequest, cause: Error): AppError =>
+  new AppError('device-rejected', `What was written to the LUN is not safe in "${path}"`, {
+    object: identity.name,
+    advice: 'Look at the disk that it lies on; what the host wrote last may be lost.',
+    effect: 'done',
+    facts: { device: cause.message },
+    cause,
+  })
 
 const namesOf = ({ connections }: Served): string[] => [
   ...new Set([...connections].flatMap(({ claim }) => claim?.initiatorName ?? [])),

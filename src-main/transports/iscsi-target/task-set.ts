@@ -8,7 +8,7 @@ import { scsiStatus } from '#main/protocols/scsi/status.ts'
 import { DataIn } from './data-in.ts'
 import type { DataInHost } from './data-in.ts'
 import { DataOut } from './data-out.ts'
-import type { DataOutHost, WriteRoom } from './data-out.ts'
+import type { DataOutHost } from './data-out.ts'
 import { limits } from './limits.ts'
 import type { LogicalUnit } from './logical-unit.ts'
 import type { Nexus } from './nexus.ts'
@@ -18,6 +18,7 @@ import type { Outcome, Plan } from './outcome.ts'
 import { Task } from './task.ts'
 import type { Burst } from './task.ts'
 import type { Transmitter } from './transmitter.ts'
+import type { WriteRoom } from './write-room.ts'
 
 /** What the commands need of their session. */
 export interface TaskSetHost {
@@ -38,15 +39,19 @@ export class TaskSet implements DataInHost, DataOutHost {
   readonly #initialR2T: boolean
   /** The most that may come with a command. */
   readonly #immediateBytes: number
+  readonly #firstBurstBytes: number
   readonly #dataIn: DataIn
   readonly #dataOut: DataOut
   readonly #tasks = new Map<number, Task>()
+  /** Answered or aborted, and the file system still works on them. */
+  readonly #ending = new Set<Task>()
   #counted = 0
 
   constructor(host: TaskSetHost, parameters: OperationalParameters) {
     this.#host = host
     this.transmitter = host.transmitter
     this.#initialR2T = parameters.initialR2T
+    this.#firstBurstBytes = parameters.firstBurstLength
     this.#immediateBytes = parameters.immediateData ? parameters.firstBurstLength : 0
     this.#dataIn = new DataIn(this, parameters)
     this.#dataOut = new DataOut(this, parameters, host.room)
@@ -76,16 +81,14 @@ export class TaskSet implements DataInHost, DataOutHost {
     return this.#tasks.get(tag)
   }
 
-  /** Ends commands without a status. Resolves when none of them touches the file any more. */
+  /** Ends commands without a status. Resolves when none of them, and none that had ended before, touches the file. */
   async abort(tasks: readonly Task[] = [...this.#tasks.values()]): Promise<void> {
-    const ended: Promise<void>[] = []
     for (const task of tasks) {
       task.isAborted = true
       this.#remove(task)
       this.#dataOut.forget(task)
-      if (task.busy > 0) ended.push(task.idle())
     }
-    await Promise.all(ended)
+    await Promise.all([...this.#ending].map((task) => task.idle()))
   }
 
   /** Where a Data-Out belongs; undefined: to nobody (any more). */
@@ -134,16 +137,18 @@ export class TaskSet implements DataInHost, DataOutHost {
     if (!isImmediate) this.#counted++
     const cdb = header.subarray(offset + at.cdb, offset + at.cdb + 16)
     const plan = unit === undefined ? planWithoutUnit(cdb, lun) : unit.plan(this.#host.nexus, cdb)
-    this.#start(task, this.#admitted(plan, isWrite ? expectedBytes : 0), data, isFinal)
+    const outBytes = isWrite ? expectedBytes : 0
+    const unaskedBytes = isFinal ? data.length : Math.min(this.#firstBurstBytes, outBytes)
+    this.#start(task, this.#admitted(plan, outBytes, unaskedBytes), data, isFinal)
   }
 
   /** Data of a length that cannot be meant, or more than there is room for, are not even begun with. */
-  #admitted(plan: Plan, outBytes: number): Plan {
+  #admitted(plan: Plan, outBytes: number, unaskedBytes: number): Plan {
     if (plan.kind !== 'write' && plan.kind !== 'collect') return plan
     if (plan.kind === 'collect' && plan.isExact === true && outBytes !== plan.lengthBytes)
       return refuse(senses.invalidFieldInCdb)
     const collects = plan.kind === 'collect' ? plan.lengthBytes : 0
-    return this.#dataOut.hasRoom(collects)
+    return this.#dataOut.hasRoom(collects + unaskedBytes)
       ? plan
       : { kind: 'end', outcome: { status: scsiStatus.taskSetFull } }
   }
@@ -157,6 +162,7 @@ export class TaskSet implements DataInHost, DataOutHost {
         task.wireBytes = task.isRead ? Math.min(plan.lengthBytes, task.expectedBytes) : 0
         if (isFinal && task.wireBytes > 0 && task.unit !== undefined)
           return this.#dataIn.sendFile(task, task.unit.file)
+        task.wireBytes = 0 // what comes with a read is not kept
         return this.#afterUnsolicited(task, data, isFinal, () => good)
       case 'write':
         task.transferBytes = plan.lengthBytes
@@ -240,5 +246,8 @@ export class TaskSet implements DataInHost, DataOutHost {
     if (this.#tasks.get(task.tag) !== task) return
     this.#tasks.delete(task.tag)
     if (!task.isImmediate) this.#counted--
+    if (task.busy === 0) return
+    this.#ending.add(task)
+    void task.idle().then(() => this.#ending.delete(task))
   }
 }

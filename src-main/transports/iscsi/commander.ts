@@ -26,6 +26,7 @@ export interface Command {
 
 /** Where the sessions come from. */
 export interface SessionSource {
+  /** What a command may go out on at once. */
   readonly current: Session | undefined
   get(signal?: AbortSignal): Promise<Session>
 }
@@ -156,6 +157,7 @@ export class Commander {
     signal: AbortSignal | undefined,
     history: History,
   ): Promise<Task> {
+    if (task.outcome === 'unsent' && task.error === undefined) return this.#again(command, signal, history)
     const error = task.error ?? new AppError('bug', 'A task ended without a reason')
     const isLost = session.error !== undefined && task.outcome !== 'aborted' && signal?.aborted !== true
     const isSafe = task.outcome === 'unsent' || !command.changes

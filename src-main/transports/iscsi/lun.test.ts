@@ -446,6 +446,78 @@ describe('what the device says', () => {
     expect(target.lun.disk.subarray(512, 1024)).toEqual(Buffer.alloc(512, 3))
   })
 
+  test('nothing is written while it is looked up what a unit attention means, nor what waited for its turn', async () => {
+    const { promise: looking, resolve: isLooking } = Promise.withResolvers<void>()
+    const { promise: seen, resolve: look } = Promise.withResolvers<void>()
+    let isReplaced = false
+    const target = await start({
+      onCommand: (connection, command) => {
+        if (!isReplaced) return false
+        if (command.decoded?.kind === 'read') {
+          connection.sense(command, senses.luns)
+          return true
+        }
+        if (command.decoded?.kind !== 'inquiry' || command.decoded.evpd === true) return false
+        isLooking()
+        void seen.then(() => connection.perform(command))
+        return true
+      },
+    })
+    const lun = await open(target, { depth: 1 })
+    isReplaced = true
+    target.lun.serial = 'scripted-2'
+    const reading = read(lun, 0, 512)
+    const waiting = lun.write(0, Buffer.alloc(512, 1))
+    const settled = Promise.allSettled([reading, waiting])
+    await looking
+    const writing = lun.write(512, Buffer.alloc(512, 1))
+    const reset = expect(writing).rejects.toThrow(error('stale'))
+    look()
+    await reset
+    for (const result of await settled) expect(result).toMatchObject({ reason: error('stale') })
+    expect(target.seen).not.toContain('write')
+  })
+
+  test('a LUN that is replaced by one of the same size while it is looked at is stale', async () => {
+    let isChanged = false
+    const target = await start({
+      onCommand: (connection, command) => {
+        if (!isChanged) return false
+        if (command.decoded?.kind === 'read') {
+          connection.sense(command, senses.poweredOnOrReset)
+          return true
+        }
+        if (command.decoded?.kind !== 'read-capacity') return false
+        isChanged = false
+        target.lun.serial = 'scripted-2'
+        connection.sense(command, senses.luns)
+        return true
+      },
+    })
+    const lun = await open(target)
+    isChanged = true
+    await expect(read(lun, 0, 512)).rejects.toThrow(error('stale'))
+  })
+
+  test('a look that fails is made again before anything is sent', async () => {
+    let isDoubtful = false
+    const target = await start({
+      onCommand: (connection, command) => {
+        if (!isDoubtful) return false
+        if (command.decoded?.kind === 'read') connection.sense(command, senses.luns)
+        else connection.status(command, scsiStatus.reservationConflict)
+        return true
+      },
+    })
+    const lun = await open(target)
+    isDoubtful = true
+    await expect(read(lun, 0, 512)).rejects.toThrow(error('busy'))
+    isDoubtful = false
+    target.lun.serial = 'scripted-2'
+    await expect(lun.write(0, Buffer.alloc(512))).rejects.toThrow(error('stale'))
+    expect(target.seen).not.toContain('write')
+  })
+
   test('a reservation of another is "busy", and nothing was done', async () => {
     const target = await start({
       onCommand: when('write', (connection, command) =>
@@ -559,6 +631,50 @@ describe('a lost session', () => {
     dropAll(target)
     await read(lun, 0, 512)
     await lun.flush()
+  })
+
+  test('makes the next flush say so of what was written during a flush, too', async () => {
+    const { promise: flushing, resolve: isFlushing } = Promise.withResolvers<void>()
+    const { promise: written, resolve: goOn } = Promise.withResolvers<void>()
+    const target = await start({
+      onCommand: when(
+        'synchronize-cache',
+        (connection, command) => {
+          isFlushing()
+          void written.then(() => connection.perform(command))
+        },
+        1,
+      ),
+    })
+    const lun = await open(target)
+    const flush = lun.flush()
+    await flushing
+    await lun.write(0, Buffer.alloc(512))
+    goOn()
+    await flush
+    dropAll(target)
+    await read(lun, 0, 512)
+    await expect(lun.flush()).rejects.toThrow(error('unreachable', 'unknown'))
+  })
+
+  test('makes the next flush say so of what was on its way during a flush', async () => {
+    const { promise: isWritten, resolve: end } = Promise.withResolvers<void>()
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
+    const target = await start({
+      onCommand: when('write', (connection, command) => {
+        begin()
+        void isWritten.then(() => connection.status(command, scsiStatus.good))
+      }),
+    })
+    const lun = await open(target)
+    const writing = lun.write(0, Buffer.alloc(512))
+    await begun
+    await lun.flush()
+    end()
+    await writing
+    dropAll(target)
+    await read(lun, 0, 512)
+    await expect(lun.flush()).rejects.toThrow(error('unreachable', 'unknown'))
   })
 
   test('is stale when another LUN is there afterwards', async () => {

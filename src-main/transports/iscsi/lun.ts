@@ -10,6 +10,7 @@ import type { Sense } from '#main/protocols/scsi/sense.ts'
 import { scsiStatus } from '#main/protocols/scsi/status.ts'
 import { requireBlocks } from '../block/block-range.ts'
 import { Commander } from './commander.ts'
+import type { Command } from './commander.ts'
 import {
   isUnsupported,
   query,
@@ -24,6 +25,7 @@ import { Nexus } from './nexus.ts'
 import type { NexusOptions } from './nexus.ts'
 import { LunReservations } from './reservations.ts'
 import { Session } from './session.ts'
+import type { Task } from './task.ts'
 
 export interface LunOptions extends NexusOptions {
   readonly targetName: string
@@ -36,6 +38,7 @@ export interface LunOptions extends NexusOptions {
 const largestTransferBytes = MiB
 const largestBlocks10 = 0xffff
 const largestWriteSameBytes = 64 * MiB
+const mostRounds = 12
 const lbaStatusBytes = 8 + 16 * 1024
 
 /**
@@ -52,7 +55,10 @@ export class Lun {
   readonly #commander: Commander
   readonly #number: Uint8Array
   #stale: AppError | undefined
-  #hasUnflushed = false
+  /** Counted when something that changes data begins, and when it ends. */
+  #changes = 0
+  /** Those of the changes that are flushed. */
+  #flushed = 0
   /** Losses of the session up to which everything that was written is known to be safe. */
   #safeLosses = 0
 
@@ -64,7 +70,9 @@ export class Lun {
         options,
         object,
         session,
-        await readFacts(direct(session, options.lun, object), object, signal),
+        await undisturbed(session, encodeLun(options.lun), object, (commander) =>
+          readFacts(commander, object, signal),
+        ),
       )
     } catch (error) {
       await session.close()
@@ -77,7 +85,7 @@ export class Lun {
     this.facts = facts
     this.isReadOnly = options.readOnly === true || facts.isWriteProtected
     this.#number = encodeLun(options.lun)
-    this.#nexus = new Nexus(options, session, (fresh, signal) => this.#verify(fresh, signal))
+    this.#nexus = new Nexus(options, session, async (fresh, signal) => this.#verify(fresh, signal))
     this.#commander = new Commander({
       object,
       lun: this.#number,
@@ -118,7 +126,6 @@ export class Lun {
 
   async write(offset: number, bytes: Buffer, signal?: AbortSignal): Promise<void> {
     this.requireWritable(offset, bytes.length)
-    this.#hasUnflushed = true
     if (bytes.length <= this.#transferBytes) {
       if (bytes.length > 0) await this.#writeOnce(offset, bytes, signal)
       return
@@ -134,6 +141,9 @@ export class Lun {
     this.#throwIfStale()
     if (this.isReadOnly) return
     const losses = this.#nexus.losses
+    const changes = this.#changes
+    const isAtRisk = changes !== this.#flushed
+    const safeLosses = this.#safeLosses
     try {
       const cdb = encodeCdb({ kind: 'synchronize-cache', length: 10, lba: 0, blocks: 0 })
       await this.#commander.run({ what: 'flush', cdb, changes: false }, signal)
@@ -141,11 +151,11 @@ export class Lun {
       // A device without the command has no cache that it would need it for.
       if (!isUnsupported(error)) throw error
     }
-    const isCertain =
-      !this.#hasUnflushed || (this.#nexus.losses === this.#safeLosses && losses === this.#safeLosses)
-    this.#hasUnflushed = false
-    this.#safeLosses = this.#nexus.losses
-    if (!isCertain)
+    this.#flushed = Math.max(this.#flushed, changes)
+    // What was written during the flush may be lost with the session too: that is for the next one to tell.
+    const isQuiet = this.#changes === changes
+    this.#safeLosses = Math.max(this.#safeLosses, isQuiet ? this.#nexus.losses : losses)
+    if (isAtRisk && this.#nexus.losses !== safeLosses)
       throw new AppError(
         'unreachable',
         'The session was lost after something was written that was not flushed yet',
@@ -161,19 +171,15 @@ export class Lun {
     this.requireWritable(offset, lengthBytes)
     const { provisioning, limits } = this.facts
     if (!provisioning.hasUnmap && !provisioning.hasWriteSame16Unmap) throw this.#unsupported('UNMAP')
-    this.#hasUnflushed = true
     const most = limits.maxUnmapBlocks === 0 ? 0xffff_ffff : limits.maxUnmapBlocks
     for (const { lba, blocks } of this.#extents(offset, lengthBytes, most)) {
       if (provisioning.hasUnmap) {
         const out = Buffer.from(encodeUnmapList([{ lba, blocks }]))
         const cdb = encodeCdb({ kind: 'unmap', parameterLength: out.length })
-        await this.#commander.run({ what: 'unmap', cdb, out, changes: true }, signal)
+        await this.#change({ what: 'unmap', cdb, out }, signal)
       } else {
         const cdb = encodeCdb({ kind: 'write-same', length: 16, lba, blocks, unmap: true })
-        await this.#commander.run(
-          { what: 'unmap', cdb, out: Buffer.alloc(this.blockBytes), changes: true },
-          signal,
-        )
+        await this.#change({ what: 'unmap', cdb, out: Buffer.alloc(this.blockBytes) }, signal)
       }
     }
   }
@@ -185,13 +191,12 @@ export class Lun {
       throw new AppError('bad-request', `The block has ${block.length} bytes, not ${this.blockBytes}`, {
         object: this.name,
       })
-    this.#hasUnflushed = true
     const { maxWriteSameBlocks } = this.facts.limits
     const ours = largestWriteSameBytes / this.blockBytes
     const most = maxWriteSameBlocks === 0 ? ours : Math.min(maxWriteSameBlocks, ours)
     for (const { lba, blocks } of this.#extents(offset, lengthBytes, most)) {
       const cdb = encodeCdb({ kind: 'write-same', length: 16, lba, blocks })
-      await this.#commander.run({ what: 'write same', cdb, out: block, changes: true }, signal)
+      await this.#change({ what: 'write same', cdb, out: block }, signal)
     }
   }
 
@@ -246,14 +251,12 @@ export class Lun {
           object: this.name,
         },
       )
-    this.#hasUnflushed = true
     const cdb = encodeCdb({ kind: 'compare-and-write', lba: offset / this.blockBytes, blocks })
-    const { status } = await this.#commander.run(
+    const { status } = await this.#change(
       {
         what: 'compare and write',
         cdb,
         out: Buffer.concat([expected, bytes]),
-        changes: true,
         accepts: ({ key }) => key === senseKey.miscompare,
       },
       signal,
@@ -278,7 +281,16 @@ export class Lun {
 
   async #writeOnce(offset: number, out: Buffer, signal: AbortSignal | undefined): Promise<void> {
     const cdb = transferCdb(0x2a, 0x8a, offset / this.blockBytes, out.length / this.blockBytes)
-    await this.#commander.run({ what: 'write', cdb, out, changes: true }, signal)
+    await this.#change({ what: 'write', cdb, out }, signal)
+  }
+
+  async #change(command: Omit<Command, 'changes'>, signal: AbortSignal | undefined): Promise<Task> {
+    this.#changes++
+    try {
+      return await this.#commander.run({ ...command, changes: true }, signal)
+    } finally {
+      this.#changes++
+    }
   }
 
   get #transferBytes(): number {
@@ -305,32 +317,33 @@ export class Lun {
 
   async #onAttention(session: Session, sense: Sense, signal: AbortSignal | undefined): Promise<void> {
     if (isSense(sense, senses.lunNotSupported)) throw this.#markStale('The LUN is not there any more')
-    await this.#verify(session, signal)
+    await this.#nexus.check(session, signal)
   }
 
   /** The same LUN as the one that was opened, by name and size; otherwise stale for good. */
-  async #verify(session: Session, signal: AbortSignal | undefined): Promise<void> {
+  #verify(session: Session, signal: AbortSignal): Promise<void> {
     this.#throwIfStale()
-    const commander = direct(session, this.#number, this.name)
-    const inquiry = await readInquiry(commander, signal)
-    if (inquiry.qualifier !== 0) throw this.#markStale('The LUN is not there any more')
-    const { serial, names } = await readIdentity(
-      commander,
-      await readSupportedPages(commander, signal),
-      signal,
-    )
-    const { facts } = this
-    if (serial !== facts.serial || names.join() !== facts.names.join())
-      throw this.#markStale('Another LUN has taken the place of this one', {
-        opened: [facts.serial, ...facts.names].join(' '),
-        found: [serial, ...names].join(' '),
-      })
-    const { blocks, blockBytes } = await readCapacity(commander, signal)
-    if (blocks !== facts.capacity.blocks || blockBytes !== facts.capacity.blockBytes)
-      throw this.#markStale('The size of the LUN has changed', {
-        openedBytes: String(this.sizeBytes),
-        foundBytes: String(blocks * blockBytes),
-      })
+    return undisturbed(session, this.#number, this.name, async (commander) => {
+      const inquiry = await readInquiry(commander, signal)
+      if (inquiry.qualifier !== 0) throw this.#markStale('The LUN is not there any more')
+      const { serial, names } = await readIdentity(
+        commander,
+        await readSupportedPages(commander, signal),
+        signal,
+      )
+      const { facts } = this
+      if (serial !== facts.serial || names.join() !== facts.names.join())
+        throw this.#markStale('Another LUN has taken the place of this one', {
+          opened: [facts.serial, ...facts.names].join(' '),
+          found: [serial, ...names].join(' '),
+        })
+      const { blocks, blockBytes } = await readCapacity(commander, signal)
+      if (blocks !== facts.capacity.blocks || blockBytes !== facts.capacity.blockBytes)
+        throw this.#markStale('The size of the LUN has changed', {
+          openedBytes: String(this.sizeBytes),
+          foundBytes: String(blocks * blockBytes),
+        })
+    })
   }
 
   #markStale(message: string, facts: Record<string, string> = {}): AppError {
@@ -363,20 +376,38 @@ export class Lun {
   }
 }
 
-/** Commands on one session, without a new one when it is lost: for opening and for checking. */
-const direct = (session: Session, lun: number | Uint8Array, object: string): Commander =>
-  new Commander({
+/**
+ * Reads what a LUN is on one session, without a new one when it is lost. Reads it again when a unit attention came in
+ * between: what was read before it may be of another LUN.
+ */
+async function undisturbed<T>(
+  session: Session,
+  lun: Uint8Array,
+  object: string,
+  read: (commander: Commander) => Promise<T>,
+): Promise<T> {
+  let attentions = 0
+  const commander = new Commander({
     object,
-    lun: typeof lun === 'number' ? encodeLun(lun) : lun,
+    lun,
     sessions: {
       current: session,
       get: () => (session.error === undefined ? Promise.resolve(session) : Promise.reject(session.error)),
     },
-    onAttention: (_, sense) =>
-      isSense(sense, senses.lunNotSupported)
-        ? Promise.reject(new AppError('not-found', 'There is no such LUN at the target'))
-        : Promise.resolve(),
+    onAttention: (_, sense) => {
+      if (isSense(sense, senses.lunNotSupported))
+        return Promise.reject(new AppError('not-found', 'There is no such LUN at the target'))
+      attentions++
+      return Promise.resolve()
+    },
   })
+  for (let round = 0; round < mostRounds; round++) {
+    const before = attentions
+    const found = await read(commander)
+    if (attentions === before) return found
+  }
+  throw new AppError('busy', 'The LUN does not stop telling that it has changed', { object })
+}
 
 /** READ or WRITE in 10 bytes where they do, else in 16; the hot path's own encoder. */
 function transferCdb(opcode10: number, opcode16: number, lba: number, blocks: number): Uint8Array {

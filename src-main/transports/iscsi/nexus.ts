@@ -26,6 +26,9 @@ export class Nexus {
   readonly #closing = new AbortController()
   #session: Session | undefined
   #reconnecting: Promise<Session> | undefined
+  #checking: Promise<Session> | undefined
+  /** How often the session was doubted since it was found right. */
+  #doubts = 0
   #losses = 0
 
   constructor(
@@ -38,9 +41,9 @@ export class Nexus {
     this.#adopt(session)
   }
 
-  /** undefined while there is none. */
+  /** undefined while there is none, or none that is known to lead to the right LUN. */
   get current(): Session | undefined {
-    return this.#session
+    return this.#doubts === 0 ? this.#session : undefined
   }
 
   /** How often a session was lost. */
@@ -48,18 +51,29 @@ export class Nexus {
     return this.#losses
   }
 
+  /** Looks at the session again; no command goes out before it was found right, not even one that waits for its turn. */
+  check(session: Session, signal?: AbortSignal): Promise<Session> {
+    this.#doubts++
+    session.holdBack()
+    return this.get(signal)
+  }
+
   /** The session, waiting until there is one again. Throws what the last try ended with, and cancelled. */
   async get(signal?: AbortSignal): Promise<Session> {
-    if (this.#session !== undefined) return this.#session
+    const { current } = this
+    if (current !== undefined) return current
     if (this.#closing.signal.aborted) throw new AppError('bad-request', 'The LUN was closed')
-    const reconnecting = (this.#reconnecting ??= this.#reconnect(0))
-    if (signal === undefined) return reconnecting
+    const coming =
+      this.#session === undefined
+        ? (this.#reconnecting ??= this.#reconnect(0))
+        : (this.#checking ??= this.#check(this.#session))
+    if (signal === undefined) return coming
     if (signal.aborted) throw abortError(signal)
     const { promise, reject } = Promise.withResolvers<never>()
     const onAbort = (): void => reject(abortError(signal))
     signal.addEventListener('abort', onAbort, { once: true })
     try {
-      return await Promise.race([reconnecting, promise])
+      return await Promise.race([coming, promise])
     } finally {
       signal.removeEventListener('abort', onAbort)
     }
@@ -68,11 +82,12 @@ export class Nexus {
   async close(): Promise<void> {
     this.#closing.abort()
     await this.#session?.close()
-    await this.#reconnecting?.catch(() => undefined)
+    await Promise.allSettled([this.#reconnecting, this.#checking])
   }
 
   #adopt(session: Session): void {
     this.#session = session
+    this.#doubts = 0
     session.onceClosed(() => {
       this.#session = undefined
       this.#losses++
@@ -81,6 +96,23 @@ export class Nexus {
       // Commands that need it tell what went wrong; without any nobody need know.
       this.#reconnecting.catch(() => undefined)
     })
+  }
+
+  async #check(session: Session): Promise<Session> {
+    try {
+      while (this.#doubts > 0) {
+        const doubts = this.#doubts
+        await this.#verify(session, this.#closing.signal)
+        // Another command may have met an attention meanwhile.
+        if (this.#doubts === doubts) this.#doubts = 0
+      }
+      this.#checking = undefined
+      return session
+    } catch (error) {
+      this.#checking = undefined
+      if (session.error === undefined) throw error
+      return this.get()
+    }
   }
 
   /** @param afterMs what the target wants us to wait first */

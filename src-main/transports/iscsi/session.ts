@@ -110,6 +110,11 @@ export class Session implements ConnectionUser {
     this.#connection.flushLater()
   }
 
+  /** Ends what was not sent yet as unsent, without an error: whoever sent it decides whether it still should be. */
+  holdBack(): void {
+    for (const task of this.#queue.splice(0)) this.#finish(task, 'unsent', undefined)
+  }
+
   /** Ends a task; one that was sent is aborted on the wire first. Done already: nothing. `reason` becomes its error. */
   abort(task: Task, reason: AppError): void {
     if (task.isDone || task.isAborting) return

@@ -172,6 +172,7 @@ export class Session implements SshSession {
   ): Promise<{ readonly value: T } | 'not sent'> {
     const interrupt = new AbortController()
     let effect: AppError['effect'] = 'none'
+    let isInUse = false
     const stop = (code: 'timeout' | 'cancelled', text: string, cause?: unknown): void =>
       interrupt.abort(new AppError(code, text, { object: this.name, effect, cause }))
     const onAbort = (): void => stop('cancelled', `The ${what} was cancelled`, signal.reason)
@@ -192,6 +193,7 @@ export class Session implements SshSession {
       const ahead = kind.openedAhead?.(link)
       if (ahead !== undefined) {
         effect = kind.effect
+        isInUse = true
         return { value: await use(ahead, context) }
       }
       for (;;) {
@@ -200,6 +202,7 @@ export class Session implements SshSession {
         effect = kind.effect
         const opened = await openChannel(link, kind, this.name, interrupt.signal, release)
         if (opened.state === 'open') {
+          isInUse = true
           const value = await use(opened.channel, context)
           if (kind.openedAhead !== undefined) link.spares.refill()
           return { value }
@@ -212,7 +215,7 @@ export class Session implements SshSession {
           })
       }
     } catch (error) {
-      if (error === link.lost) return 'not sent'
+      if (!isInUse && error === link.lost) return 'not sent'
       throw error
     } finally {
       clearTimeout(timer)

@@ -341,6 +341,27 @@ describe('a connection that is lost', () => {
     expect(sha256(await readAll(files, file))).toBe(expected)
   })
 
+  test('once while a file is read: what was accepted does not come again', async () => {
+    const { proxy, connection } = await proxied()
+    const { file } = randomFile(16 * MiB)
+    const content = readFileSync(file)
+    const files = filesOf(testPool().session('h', connection))
+    let seen = 0
+    let isCut = false
+    const accept = (chunk: Uint8Array): void => {
+      expect(content.subarray(seen, seen + chunk.length).equals(chunk)).toBe(true)
+      seen += chunk.length
+      if (!isCut && seen > 4 * MiB) {
+        isCut = true
+        proxy.cutAll()
+      }
+    }
+    await expect(files.read(file, { signal: never, accept })).rejects.toMatchObject({
+      code: 'unreachable',
+      effect: 'none',
+    })
+  })
+
   test('while a file is written: the old one stays, and what was begun is removed over a new connection', async () => {
     const { proxy, connection } = await proxied()
     const dir = testDir()

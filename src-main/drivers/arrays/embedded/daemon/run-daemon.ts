@@ -114,15 +114,17 @@ async function answerTo(
   luns: LunServer,
   log: (text: string) => void,
 ): Promise<{ answer: Answer; stop: boolean }> {
+  let stop = false
   try {
     const request = parseRequest(line)
     await luns.handle(request)
-    if (request.do === 'stop') await luns.close()
-    return { answer: { ok: true, state: luns.state() }, stop: request.do === 'stop' }
+    stop = request.do === 'stop'
+    if (stop) await luns.close()
+    return { answer: { ok: true, state: luns.state() }, stop }
   } catch (error) {
     const wire = encodeError(error)
     log(`refused: ${wire.message} (${wire.code}) ${JSON.stringify(wire.facts)}`)
-    return { answer: { ok: false, error: wire }, stop: false }
+    return { answer: { ok: false, error: wire }, stop }
   }
 }
 
