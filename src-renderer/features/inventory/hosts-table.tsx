@@ -1,6 +1,7 @@
 import { DataTable } from '../../components/data-table.tsx'
 import type { Column } from '../../components/data-table.tsx'
 import { Instant } from '../../components/instant.tsx'
+import { placeOfHost } from '#shared/domain/place.ts'
 import type { Inventory } from './inventory-store.ts'
 
 type HostEntry = Inventory['hosts'][number]
@@ -13,6 +14,7 @@ const attachText = {
 
 const columns: Column<HostEntry>[] = [
   { title: 'Host', width: 14, cell: (host) => host.config.name },
+  { title: 'Place', width: 14, cell: (host) => placeOfHost(host.config) },
   { title: 'Hypervisor', width: 14, cell: (host) => host.facts?.hypervisor ?? 'not asked yet' },
   { title: 'OS type', width: 9, cell: (host) => host.facts?.osType ?? '–' },
   {

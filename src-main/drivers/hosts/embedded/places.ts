@@ -9,9 +9,8 @@ export interface VmPlaces {
   readonly consoleLog: string
   /** Written and locked by QEMU for as long as it runs. */
   readonly pidFile: string
-  /** QEMU's monitor, and the guest agent's channel. */
+  /** QEMU's monitor. */
   readonly monitor: string
-  readonly agent: string
   /** The VM's own UEFI variables. */
   readonly firmwareVariables: string
 }
@@ -29,7 +28,6 @@ export function vmPlaces(dataDir: string, uuid: string): VmPlaces {
     consoleLog: join(folder, 'console.log'),
     pidFile: join(folder, 'pid'),
     monitor: join(folder, 'qmp'),
-    agent: join(folder, 'qga'),
     firmwareVariables: join(folder, 'uefi-vars'),
   }
 }

@@ -47,7 +47,6 @@ export function qemuArguments(
     ...['-qmp', `unix:${escape(places.monitor)},server=on,wait=off`],
     ...domain.disks.flatMap(({ element }, index) => diskArguments(element, index, machine, object)),
     ...(devices === undefined ? [] : networkArguments(devices, object)),
-    ...agentArguments(devices, places),
     ...['-device', 'VGA'],
   ]
 }
@@ -178,19 +177,3 @@ function networkArguments(devices: XmlElement, object: string): string[] {
     ]
   })
 }
-
-function agentArguments(devices: XmlElement | undefined, places: VmPlaces): string[] {
-  if (!hasAgentChannel(devices)) return []
-  return [
-    ...['-chardev', `socket,id=agent,path=${escape(places.agent)},server=on,wait=off`],
-    ...['-device', 'virtio-serial-pci', '-device', `virtserialport,chardev=agent,name=${agentChannel}`],
-  ]
-}
-
-const agentChannel = 'org.qemu.guest_agent.0'
-
-export const hasAgentChannel = (devices: XmlElement | undefined): boolean =>
-  devices !== undefined &&
-  childrenOf(devices, 'channel').some(
-    (channel) => attributeOf(find(channel, 'target'), 'name') === agentChannel,
-  )

@@ -10,7 +10,7 @@ const answerSchema = z.looseObject({
   error: z.object({ desc: z.string() }).optional(),
 })
 
-/** A conversation of JSON lines on a socket of QEMU: its monitor, or a guest's agent behind it. */
+/** A conversation of JSON lines with QEMU's monitor. */
 export interface QemuSocket {
   /** What it answers. Throws when it says no, hangs up, or the signal ends the wait. */
   execute(command: string, signal: AbortSignal): Promise<unknown>
@@ -32,13 +32,6 @@ export async function openMonitor(path: string, signal: AbortSignal): Promise<Qe
     socket.destroy()
     throw error
   }
-}
-
-export async function openAgent(path: string, signal: AbortSignal): Promise<QemuSocket | undefined> {
-  const opened = await openSocket(path, signal)
-  if (opened === undefined) return undefined
-  const { socket, execute, closed } = opened
-  return { execute, closed, close: () => socket.destroy() }
 }
 
 async function openSocket(path: string, signal: AbortSignal) {

@@ -2,13 +2,12 @@ import type { EmbeddedHostConfig, Vm } from '#shared/domain/compute.ts'
 import type { LunAddress } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { readDiskLunRegion } from '#main/protocols/domain-xml/disks.ts'
-import { find } from '#main/protocols/xml/xml.ts'
 import type { Action } from '../../action.ts'
 import type { HostDriver } from '../contract.ts'
 import { prepareFirmware } from './firmware.ts'
 import { vmPlaces } from './places.ts'
 import { hasKvm } from './probe.ts'
-import { hasAgentChannel, qemuArguments } from './qemu-arguments.ts'
+import { qemuArguments } from './qemu-arguments.ts'
 import { findQemu, startQemu, stateOfQemu, stopQemu } from './qemu-process.ts'
 import { createVmRecords, type RegisteredVm } from './records.ts'
 import { waitForGuest } from './wait-for-guest.ts'
@@ -57,28 +56,8 @@ export function createHostVms(config: EmbeddedHostConfig, program: string, dataD
       act(`${program} -daemonize, with what ${vmPlaces(dataDir, uuid).record} says`, (signal) =>
         start(uuid, signal),
       ),
-    waitForGuest(vm, sign, timeoutMs) {
-      const places = vmPlaces(dataDir, vm.uuid)
-      const object = `VM ${vm.uuid}`
-      const wait = waitForGuest(places, object, sign, timeoutMs)
-      return {
-        commands: wait.commands,
-        async run(context) {
-          const found = await records.find(vm.uuid)
-          if (
-            sign.kind === 'agent' &&
-            found !== undefined &&
-            !hasAgentChannel(find(found.domain.root, 'devices'))
-          )
-            throw new AppError('not-supported', 'The VM has no guest agent channel', {
-              object,
-              advice:
-                'Wait for a text on the serial console instead, or add the channel org.qemu.guest_agent.0 to the template.',
-            })
-          return wait.run(context)
-        },
-      }
-    },
+    waitForGuest: (vm, sign, timeoutMs) =>
+      waitForGuest(vmPlaces(dataDir, vm.uuid), `VM ${vm.uuid}`, sign, timeoutMs),
     stopVm: (uuid) =>
       act(`quit, at ${vmPlaces(dataDir, uuid).monitor}`, () =>
         stopQemu(vmPlaces(dataDir, uuid), `VM ${uuid}`),

@@ -7,11 +7,9 @@ import type { ReadySign } from '../contract.ts'
 import { codeOf } from './files.ts'
 import type { VmPlaces } from './places.ts'
 import { stateOfQemu, type QemuState } from './qemu-process.ts'
-import { openAgent } from './qmp.ts'
 
 /** How often the VM is looked at, beside each change of its console's log. */
 const lookMs = 1_000
-const agentTimeoutMs = 2_000
 const longestLogBytes = 4 * 1024 * 1024
 
 export function waitForGuest(
@@ -20,29 +18,30 @@ export function waitForGuest(
   sign: ReadySign,
   timeoutMs: number,
 ): Action<string> {
-  if (sign.kind === 'serial' && !/^[^\n\r\0]+$/.test(sign.text))
+  if (sign.kind === 'agent')
+    throw new AppError('not-supported', 'This computer does not talk to guest agents yet', {
+      object,
+      advice: 'Wait for a text on the serial console instead: --wait serial:TEXT.',
+    })
+  if (!/^[^\n\r\0]+$/.test(sign.text))
     throw new AppError('bad-request', 'The text to wait for must be one line and not empty')
-  const look = sign.kind === 'agent' ? () => askAgent(places) : lookForText(places, sign.text)
   return {
-    commands: [
-      sign.kind === 'agent'
-        ? `ask the guest agent at ${places.agent}`
-        : `watch ${places.consoleLog} for "${sign.text}"`,
-    ],
+    commands: [`watch ${places.consoleLog} for "${sign.text}"`],
     async run({ signal }) {
       const changes = watchLog(places.consoleLog, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]))
+      const look = lookForText(places, sign.text)
       let state: QemuState = 'running'
       for await (const change of changes) {
         // before the look, so that what a VM says as its last is seen
         if (change === 'tick') state = await stateOfQemu(places)
         const found = await look(change)
         if (found !== undefined) return found
-        if (state !== 'running') throw stopped(object, state, sign, await readTail(places.consoleLog))
+        if (state !== 'running') throw stopped(object, state, sign.text, await readTail(places.consoleLog))
       }
       signal.throwIfAborted()
       throw new AppError(
         'timeout',
-        `The guest has not ${sought(sign)} within ${Math.ceil(timeoutMs / 1000)} s`,
+        `The guest has not ${sought(sign.text)} within ${Math.ceil(timeoutMs / 1000)} s`,
         {
           object,
           facts: consoleFacts(await readTail(places.consoleLog)),
@@ -54,15 +53,14 @@ export function waitForGuest(
   }
 }
 
-const sought = (sign: ReadySign): string =>
-  sign.kind === 'serial' ? `printed "${sign.text}" on its serial console` : 'answered by its agent'
+const sought = (text: string): string => `printed "${text}" on its serial console`
 
 const consoleFacts = (text: string): Record<string, string> => ({
   'last lines of the console': text === '' ? 'none' : text,
 })
 
-const stopped = (object: string, state: QemuState, sign: ReadySign, tail: string): AppError =>
-  new AppError('device-rejected', `The VM is ${state} and its guest has not ${sought(sign)}`, {
+const stopped = (object: string, state: QemuState, text: string, tail: string): AppError =>
+  new AppError('device-rejected', `The VM is ${state} and its guest has not ${sought(text)}`, {
     object,
     facts: { state, ...consoleFacts(tail) },
     advice:
@@ -118,22 +116,6 @@ function lookForText(
     if (!last.includes(text)) return undefined
     if (last === before && change === 'tick') return cleanConsole(last)
     before = last
-    return undefined
-  }
-}
-
-async function askAgent(places: VmPlaces): Promise<string | undefined> {
-  const signal = AbortSignal.timeout(agentTimeoutMs)
-  try {
-    const agent = await openAgent(places.agent, signal)
-    if (agent === undefined) return undefined
-    try {
-      await agent.execute('guest-ping', signal)
-      return 'the guest agent answers'
-    } finally {
-      agent.close()
-    }
-  } catch {
     return undefined
   }
 }
