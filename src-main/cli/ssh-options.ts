@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { z } from 'zod'
 import type { sshConnectionSchema } from '#shared/domain/connection.ts'
 import { AppError } from '#shared/errors/app-error.ts'
-import { present, repeated, repeatedFile } from './parse-options.ts'
+import { present, repeated, repeatedFile, wholeNumberOption } from './parse-options.ts'
 import { secretVariable } from './secret-variable.ts'
 
 type SshConnectionInput = z.input<typeof sshConnectionSchema>
@@ -14,6 +14,7 @@ export interface SshOptions {
   readonly agent: boolean
   readonly jump?: string[]
   readonly sudo?: boolean
+  readonly sshChannels?: number
   readonly sshConfig?: string
   readonly knownHosts?: string[]
   readonly passwordEnv?: string
@@ -33,6 +34,11 @@ export const addSshOptions = (command: Command): Command =>
       repeated,
     )
     .option('--sudo', 'run commands through "sudo -n"')
+    .option(
+      '--ssh-channels <count>',
+      'the most channels that are open on the connection at once (default: 8; 1 to 64)',
+      wholeNumberOption,
+    )
     .option('--ssh-config <file>', 'SSH configuration file, or "none" (default: ~/.ssh/config)')
     .option(
       '--known-hosts <file>',
@@ -80,6 +86,7 @@ export function readConnection(options: SshOptions, env: NodeJS.ProcessEnv): Ssh
       agent: options.agent ? undefined : false,
       jumps: options.jump?.flatMap((text) => text.split(',')),
       sudo: options.sudo,
+      maxChannels: options.sshChannels,
       knownHostsFiles: options.knownHosts,
       password: fromVariable(options.passwordEnv),
       passphrase: fromVariable(options.passphraseEnv),

@@ -31,6 +31,8 @@ export const sshConnectionSchema = z.object({
   jumps: z.array(z.string().min(1)).optional(),
   /** Run commands through `sudo -n`. */
   sudo: z.boolean().optional(),
+  /** The most channels that are open on the connection at once; default 8, fewer where the device says so. */
+  maxChannels: z.int().min(1).max(64).optional(),
   /** SSH configuration file; null: use none. Default: ~/.ssh/config. */
   configFile: z.string().nullable().optional(),
   /** Extra known_hosts files, read before the user's own; they are never written. */

@@ -64,9 +64,9 @@ export class GantryCommand {
   }
 
   /** Adds the lab's array and host under the names "array" and "host". */
-  async addLab(lab: Lab): Promise<void> {
-    await this.ok(['array', 'add', 'array', ...sshOptions(lab, 'array'), ...arrayOptions(lab)])
-    await this.ok(['host', 'add', 'host', ...sshOptions(lab, 'host'), ...hostOptions(lab)])
+  async addLab(lab: Lab, further: readonly string[] = []): Promise<void> {
+    await this.ok(['array', 'add', 'array', ...sshOptions(lab, 'array'), ...arrayOptions(lab), ...further])
+    await this.ok(['host', 'add', 'host', ...sshOptions(lab, 'host'), ...hostOptions(lab), ...further])
   }
 
   dispose(): void {

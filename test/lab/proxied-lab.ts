@@ -40,7 +40,8 @@ export class ProxiedLab {
       host: { ...state.host, sshPort: host.port },
     })
     const proxied = new ProxiedLab(lab, array, host, dir)
-    await proxied.gantry.addLab(lab)
+    // with one channel nothing but the script itself is under way when a relay cuts
+    await proxied.gantry.addLab(lab, ['--ssh-channels', '1'])
     return proxied
   }
 

@@ -154,8 +154,8 @@ export class Session implements SshSession {
 
   async #open(signal: AbortSignal): Promise<Link> {
     const hops = await findRoute(this.connection, this.#context)
-    const sudo = this.connection.sudo === true
-    const link = await Link.open(hops, this.#context, { object: this.name, sudo }, signal)
+    const { sudo = false, maxChannels = this.#context.maxChannels } = this.connection
+    const link = await Link.open(hops, { ...this.#context, maxChannels }, { object: this.name, sudo }, signal)
     if (signal.aborted) {
       await link.close()
       throw cancelledError(this.name, 'none', signal.reason)
