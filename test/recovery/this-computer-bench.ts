@@ -45,8 +45,7 @@ export class ThisComputerBench {
   }
 
   run(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    const env = { NODE_COMPILE_CACHE: join(this.folder, 'compiled'), ...options.env }
-    return this.gantry.run(args, { ...options, env })
+    return this.gantry.run(args, options)
   }
 
   async ok(args: readonly string[]): Promise<string> {
