@@ -82,7 +82,7 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
       ...verifyStep(parts, deviceOf(plan), disk),
       settledBy: 'define',
     })),
-    defineStep(host, plan.vm),
+    { ...defineStep(host, plan.vm), ...(plan.verify === undefined ? { besidePrevious: true } : {}) },
   )
   if (plan.start) steps.push(startStep(host, plan.vm))
   if (plan.start && plan.wait !== undefined)
