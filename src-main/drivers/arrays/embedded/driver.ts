@@ -38,9 +38,8 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
   const daemon = createDaemonClient(surroundings.folder, surroundings.productVersion, array)
   const sharing = new Map<string, Promise<boolean>>()
 
-  /** What is asked about LUNs brings them back after the process has died, where no secret is needed for it. */
+  /** What is asked about LUNs brings them back after the process has died. */
   async function show(signal: AbortSignal): Promise<DaemonAnswer> {
-    if (settings.login !== undefined) return daemon.ask({ do: 'show' }, signal)
     try {
       return await serve(signal)
     } catch (error) {

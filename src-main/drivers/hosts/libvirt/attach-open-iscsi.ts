@@ -50,10 +50,10 @@ attach_open_iscsi() {
         detach
         fail ${exit.secretLost} 'its record of the target does not hold it'
       }
-      words=$(with_records --shared timeout 60 iscsiadm -m node -T "$target" -p "$portal" -I "$interface" --login 2>&1) || {
+      answer=$(with_records --shared timeout 60 iscsiadm -m node -T "$target" -p "$portal" -I "$interface" --login 2>&1) || {
         detach
-        refused "$words"
-        fail ${exit.loginFailed} "$words"
+        refused "$answer"
+        fail ${exit.loginFailed} "$answer"
       }
       new_session=yes
     fi
