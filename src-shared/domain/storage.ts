@@ -63,7 +63,11 @@ export type LinuxStorageConfig = z.infer<typeof linuxStorageConfigSchema>
 
 /** What initiators must prove to log in (CHAP); the secret itself is fetched when it is needed and stored nowhere. */
 export const chapLoginSchema = z.object({
-  user: z.string().min(1).max(128).regex(/^[\x21-\x7e]+$/, 'a CHAP user is ASCII without blanks'),
+  user: z
+    .string()
+    .min(1)
+    .max(128)
+    .regex(/^[\x21-\x7e]+$/, 'a CHAP user is ASCII without blanks'),
   password: secretSourceSchema,
 })
 export type ChapLogin = z.infer<typeof chapLoginSchema>

@@ -56,12 +56,11 @@ describe('who may log in', () => {
 
   test('a changed secret holds for new logins to every LUN, old and new; who is logged in goes on', async () => {
     await bench.addLun('web')
-    const [old, changed] = ['secret-of-the-host', 'changed-secret-1'].map((secret) => ({
-      credentials: { name: 'esx1', secret },
-    }))
-    bench.target.setChap({ initiator: old!.credentials })
+    const old = { credentials: { name: 'esx1', secret: 'secret-of-the-host' } }
+    const changed = { credentials: { name: 'esx1', secret: 'changed-secret-1' } }
+    bench.target.setChap({ initiator: old.credentials })
     const session = await bench.login('web', old)
-    bench.target.setChap({ initiator: changed!.credentials })
+    bench.target.setChap({ initiator: changed.credentials })
     await bench.addLun('db')
     expect((await session.command({ kind: 'test-unit-ready' })).status).toBe(0)
     for (const name of ['web', 'db']) {

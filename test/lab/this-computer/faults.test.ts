@@ -211,6 +211,11 @@ describeLab('faults on this computer', () => {
       )
     await start(changed, login)
     expectNowhere(changed)
+    // QEMU logs in anew with what it has in memory
+    process.kill(serving, 'SIGKILL')
+    const luns = async (): Promise<string> =>
+      (await bench.run(['lun', 'list', 'array', '--json'], { env: { BENCH_CHAP: changed } })).stdout
+    await expect.poll(luns, { timeout: 30_000 }).toMatch(/"sessions": ?\[\s*"iqn/)
     const missing = await bench.run(bench.deploy('db'), { env: { BENCH_CHAP: '' } })
     expect(missing.code, missing.stderr).toBe(exitCodes['auth-failed'])
     await bench.ok(bench.decommission('web'))

@@ -95,8 +95,7 @@ async function runQemu(
       ? new AppError('auth-failed', 'The array refused QEMU, which logged in without CHAP', {
           object,
           facts,
-          advice:
-            'The target asks for a user and a secret, which this array does not have in the inventory.',
+          advice: 'The target asks for a user and a secret, which this array does not have in the inventory.',
         })
       : new AppError('auth-failed', 'The array refused the CHAP login of QEMU: user or secret is another', {
           object,

@@ -57,7 +57,14 @@ export function createAttachments(
 
   /** Attaches; `then` may use `device`. */
   function attachScript(lun: LunAddress, then: ShellScript, login: ChapLogin | undefined): ShellScript {
-    const parts = [chapFunctions(login), ...functions, userSpaceIdentity, attachUserSpace, kernelInitiator, attachOpenIscsi]
+    const parts = [
+      chapFunctions(login),
+      ...functions,
+      userSpaceIdentity,
+      attachUserSpace,
+      kernelInitiator,
+      attachOpenIscsi,
+    ]
     const body = lines(
       initiatorNames(config),
       sh`lock

@@ -8,11 +8,7 @@ import { createHostTemplates } from './templates.ts'
 import { createHostVms } from './vms.ts'
 
 /** A Linux host with libvirt and QEMU; each part sees the host through one shell. */
-export function createLibvirtHost(
-  config: LibvirtHostConfig,
-  shell: Shell,
-  secrets: ChapSecrets,
-): HostDriver {
+export function createLibvirtHost(config: LibvirtHostConfig, shell: Shell, secrets: ChapSecrets): HostDriver {
   const { attachLun, findAttached, detachLun, ...files } = createHostStorage(config, shell, secrets)
   const { describeVm, ...vms } = createHostVms(config, shell)
   return {

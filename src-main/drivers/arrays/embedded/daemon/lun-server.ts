@@ -114,8 +114,7 @@ export class LunServer {
         object: `portal ${format(portal)}`,
         advice: 'Stop the array first ("gantry array stop"), then use the new portal.',
       })
-    const chap =
-      login === undefined ? undefined : { initiator: { name: login.user, secret: login.password } }
+    const chap = login === undefined ? undefined : { initiator: { name: login.user, secret: login.password } }
     if (this.#target === undefined) this.#target = await this.#listen(portal, chap)
     else if (chap !== undefined) this.#target.setChap(chap)
     for (const lun of this.#luns)
