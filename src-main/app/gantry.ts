@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ContractHandlers } from '#shared/contract/index.ts'
+import { placeOfFiles } from '#shared/domain/place.ts'
 import { createApi, type Api } from '#main/api/api.ts'
 import { createEventHub } from '#main/api/event-hub.ts'
 import { createJobs } from '#main/jobs/jobs.ts'
@@ -25,7 +26,10 @@ import { createOperations } from '#main/services/operations.ts'
 import { restoreLunsForJobs } from '#main/services/restore-for-jobs.ts'
 import { openImageContent } from '#main/services/templates/image-content.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
-import { openTemplateFile } from '#main/services/templates/template-content.ts'
+import { localFiles } from '#main/services/templates/local-files.ts'
+import { serverFiles } from '#main/services/templates/server-files.ts'
+import type { OpenSourceFiles } from '#main/services/templates/source-files.ts'
+import { templateFileOpener } from '#main/services/templates/template-content.ts'
 import { createUnits } from '#main/services/units/units.ts'
 import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
@@ -76,6 +80,9 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     },
   })
   const records = inventoryRecords(store)
+  const openSourceFiles: OpenSourceFiles = (on, signal) =>
+    on === 'console' ? localFiles(signal) : serverFiles(ssh.session(placeOfFiles(on), on.server), signal)
+  const openTemplateFile = templateFileOpener(openSourceFiles)
   const unitWork: UnitWorkParts = {
     unitDevices,
     openImage: (path, options) => openImageContent(path, { ...options, tempDir: tmpdir() }),
@@ -84,7 +91,7 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     journal: store.journal,
     kinds: [
       stageKind({ devices, records, openTemplateFile }),
-      stageDisksKind({ devices, records, ...unitWork }),
+      stageDisksKind({ devices, records, openTemplateFile, ...unitWork }),
       deployKind({ devices, records, ...unitWork }),
       decommissionKind(devices, records),
       exportKind({ devices, records, openFolder: openExportFolder }),
@@ -108,9 +115,11 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     inventoryChanged: () => events.emit('inventory.inventoryChanged', {}),
     unitDevices,
     initiatorName,
+    openSourceFiles,
     readTemplate: (host, source, signal) =>
-      source.kind !== 'domain' && source.on === 'console'
+      source.kind !== 'domain' && source.on !== 'host'
         ? readConsoleTemplate(source, {
+            openSourceFiles,
             signal,
             buildConfiguration: (vm, disks) => devices.host(host).buildConfiguration(vm, disks),
           })

@@ -135,12 +135,12 @@ export interface UnitFiles {
 
   /** Copies files of the host onto the mounted unit, holes kept; reports bytes. Cancelled or cut off: no copying process stays. */
   copyFiles(lun: LunAddress, files: readonly CopyFile[]): Action
-  /** Writes a file onto the mounted unit from a stream of this computer; zeros become holes. Returns its checksum as received. */
+  /** Writes a file onto the mounted unit from a stream of this computer, which ends with the action's signal; zeros become holes. Returns its checksum as received. */
   receiveFile(
     lun: LunAddress,
     name: string,
     sizeBytes: number,
-    content: () => AsyncIterable<Uint8Array>,
+    content: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
   ): Action<FileChecksum>
   /**
    * Hands the bytes of a file on the mounted unit to `accept`, in order and awaited (back-pressure); what it throws is
