@@ -34,6 +34,7 @@ import { createUnits } from '#main/services/units/units.ts'
 import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
+import { createChapSecrets } from './chap-secrets.ts'
 import { createDevices } from './devices.ts'
 import { consoleInitiatorName } from './initiator-name.ts'
 import { lockOwner } from './lock-owner.ts'
@@ -66,15 +67,16 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
   const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
   const initiatorName = consoleInitiatorName(dataDir)
-  const unitDevices = createUnitDevices(secrets, initiatorName)
+  const chapSecrets = createChapSecrets(secrets)
+  const unitDevices = createUnitDevices(chapSecrets, initiatorName)
   const devices = createDevices({
     store,
     ssh,
-    secrets,
+    secrets: chapSecrets,
     computer: {
       dataDir,
       initiatorName,
-      openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
+      openLun: (lun, way, signal) => openLun(unitDevices, lun, way, signal),
     },
   })
   const records = inventoryRecords(store)
