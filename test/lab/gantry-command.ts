@@ -27,9 +27,12 @@ export interface CommandOptions {
 /** The `gantry` command as a user runs it: a process of its own on a data folder. */
 export class GantryCommand {
   readonly dataDir: string
+  readonly #env: Readonly<Record<string, string>>
 
-  constructor(dataDir = mkdtempSync(join(tmpdir(), 'gantry-data-'))) {
+  /** `env`: of every call, beside this process's own. */
+  constructor(dataDir = mkdtempSync(join(tmpdir(), 'gantry-data-')), env = {}) {
     this.dataDir = dataDir
+    this.#env = env
   }
 
   run(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
@@ -38,6 +41,7 @@ export class GantryCommand {
         env: {
           ...process.env,
           NODE_COMPILE_CACHE: compileCache,
+          ...this.#env,
           ...options.env,
           GANTRY_DATA_DIR: this.dataDir,
         },

@@ -1,5 +1,7 @@
 import type { Deployment, DeploymentRecipe } from '#shared/domain/compute.ts'
-import type { FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
+import { loginOfArray } from '#shared/domain/storage.ts'
+import type { ChapLogin, FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
+import { chapOf } from '#shared/domain/unit-device.ts'
 import type { UnitDevice } from '#shared/domain/unit-device.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { ReadySign, VmDefinition } from '#main/drivers/hosts/contract.ts'
@@ -57,6 +59,7 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
   const { devices, records } = parts
   const array = devices.array(plan.array)
   const host = devices.host(plan.host)
+  const login = loginOfArray(array.config)
   const backing = plan.copies?.clone ?? plan.container
   const source: ObjectRef = { volume: plan.container.volume, kind: 'container', name: plan.container.name }
   const steps: Step[] = []
@@ -76,15 +79,15 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
       osType: plan.osType,
       initiator: plan.initiator,
     }),
-    attachUnitStep({ host, lun: plan.lun }, plan.fileSystem),
+    attachUnitStep({ array, host, lun: plan.lun }, plan.fileSystem),
     // once the VM has run, its disk is no longer what was staged
     ...(plan.verify ?? []).map((disk) => ({
-      ...verifyStep(parts, deviceOf(plan), disk),
+      ...verifyStep(parts, deviceOf(plan, login), disk),
       settledBy: 'define',
     })),
     { ...defineStep(host, plan.vm), ...(plan.verify === undefined ? { besidePrevious: true } : {}) },
   )
-  if (plan.start) steps.push(startStep(host, plan.vm))
+  if (plan.start) steps.push(startStep(host, plan.vm, login))
   if (plan.start && plan.wait !== undefined)
     steps.push(
       deviceStep({
@@ -109,12 +112,16 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
 }
 
 /** The LUN, looked at with the name that it is mapped to: the console's own for a host that is this computer. */
-const deviceOf = ({ lun: { portal, target, lun }, initiator }: DeployPlan): UnitDevice => ({
+const deviceOf = (
+  { lun: { portal, target, lun }, initiator }: DeployPlan,
+  login: ChapLogin | undefined,
+): UnitDevice => ({
   kind: 'iscsi',
   portal,
   target,
   lun,
   initiatorName: initiator,
+  ...chapOf(login),
 })
 
 function deploymentOf(plan: DeployPlan): Deployment {

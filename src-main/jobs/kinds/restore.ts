@@ -1,5 +1,5 @@
 import type { Deployment } from '#shared/domain/compute.ts'
-import type { FileSystemType } from '#shared/domain/storage.ts'
+import { loginOfArray, type FileSystemType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
@@ -38,11 +38,12 @@ function restoreSteps(devices: Devices, plan: RestorePlan): Step[] {
   const { deployment } = plan
   const { lun } = deployment
   const host = devices.host(deployment.host)
+  const array = devices.array(deployment.container.array)
   const steps: Step[] = []
   const { fileSystem } = plan
-  if (plan.attach) steps.push(attachUnitStep({ host, lun }, fileSystem))
+  if (plan.attach) steps.push(attachUnitStep({ array, host, lun }, fileSystem))
   else if (plan.mount && fileSystem !== undefined) steps.push(mountStep(host, lun, { fileSystem }))
   if (plan.define !== undefined) steps.push(defineStep(host, plan.define))
-  if (plan.start) steps.push(startStep(host, deployment.vm))
+  if (plan.start) steps.push(startStep(host, deployment.vm, loginOfArray(array.config)))
   return steps
 }
