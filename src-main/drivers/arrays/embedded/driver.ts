@@ -14,7 +14,7 @@ import { daemonPlaces } from './daemon/places.ts'
 import type { LunSpec, Request, ServedLun } from './daemon/protocol.ts'
 import { backsLun } from './daemon/refusals.ts'
 import { createObjectFiles, requireFolder } from './objects.ts'
-import { parsePortal } from './portal.ts'
+import { ownPortal } from './portal.ts'
 import { checkServing, checkVolumes } from './probe.ts'
 import { translateError } from './errors.ts'
 import { canShareBlocks, measureVolume } from './volumes.ts'
@@ -70,7 +70,7 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
     return daemon.ask(
       {
         do: 'serve',
-        portal: parsePortal(settings.portal),
+        portal: ownPortal(settings.portal),
         ...(login === undefined || password === undefined ? {} : { login: { user: login.user, password } }),
       },
       signal,

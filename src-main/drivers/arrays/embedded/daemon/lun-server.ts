@@ -6,9 +6,9 @@ import { toAppError, AppError } from '#shared/errors/app-error.ts'
 import type {
   ChapSettings,
   IscsiTarget,
-  Portal,
   StartIscsiTarget,
 } from '#main/transports/iscsi-target/contract.ts'
+import type { Portal } from '#main/transports/iscsi/portal.ts'
 import { lockFile, type FileLock } from '#main/transports/local/file-lock.ts'
 import { markExtension, objectPath } from '../../layout.ts'
 import { translateError } from '../errors.ts'
