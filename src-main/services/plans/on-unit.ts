@@ -16,10 +16,10 @@ interface NewVm {
   readonly header: UnitHeader
   /** The array asks for more than the initiator's name. */
   readonly needsLogin: boolean
-  readonly input: { readonly container: string; readonly verify: boolean }
+  readonly input: { readonly container: string; readonly verify: boolean; readonly breakLock: boolean }
 }
 
-type OnUnit = Pick<DeployPlan, 'vm' | 'fileSystem' | 'verify'>
+type OnUnit = Pick<DeployPlan, 'vm' | 'fileSystem' | 'verify' | 'lock'>
 
 /** What of a deployment follows from the container's layout. Throws not-supported when the host has no way with it. */
 export const onUnit = (host: HostDriver, vm: NewVm): OnUnit =>
@@ -50,8 +50,14 @@ function onDisks(
     template: header.vm.configuration,
     disks: regions.map(({ disk, offsetBytes, sizeBytes }) => ({ index: disk.index, offsetBytes, sizeBytes })),
   })
-  if (!input.verify) return { vm }
-  return { vm, verify: regions.map(({ disk, sizeBytes }) => ({ index: disk.index, sizeBytes })) }
+  const owner = host.disks.lockOwner?.(vm)
+  return {
+    vm,
+    ...(owner === undefined ? {} : { lock: { owner, breaks: input.breakLock } }),
+    ...(input.verify
+      ? { verify: regions.map(({ disk, sizeBytes }) => ({ index: disk.index, sizeBytes })) }
+      : {}),
+  }
 }
 
 function onFiles(host: HostDriver, { name, uuid, lun, header, input }: NewVm): OnUnit {

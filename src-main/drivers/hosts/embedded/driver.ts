@@ -4,6 +4,7 @@ import { buildDomain } from '#main/protocols/domain-xml/build-domain.ts'
 import type { HostDriver } from '../contract.ts'
 import { createAttachments, type OpenLun } from './attach.ts'
 import { describeVm } from './describe-vm.ts'
+import { lockOwnerOf } from './lock-owner.ts'
 import { probeHost } from './probe.ts'
 import { createHostVms, runningOn } from './vms.ts'
 
@@ -26,7 +27,10 @@ export function createEmbeddedHost(config: EmbeddedHostConfig, computer: ThisCom
     probe: (signal) => probeHost(config, program, dataDir, initiatorName, signal),
     ...createAttachments({ dataDir, initiatorName, openLun, usersOf: (lun) => runningOn(dataDir, lun) }),
     ...createHostVms(config, program, dataDir),
-    disks: { describeVm: (spec) => describeVm(dataDir, spec) },
+    disks: {
+      describeVm: (spec) => describeVm(dataDir, spec),
+      lockOwner: (vm) => lockOwnerOf(dataDir, vm),
+    },
     buildConfiguration: buildDomain,
     readTemplate: () =>
       Promise.reject(
