@@ -115,7 +115,7 @@ module.exports = {
       '^src-main/drivers/[^/]+/contract\\.ts$',
       '^src-main/store/store\\.ts$',
       '^src-main/transports/block/block-device\\.ts$',
-      '^src-main/transports/ssh/contract\\.ts$',
+      '^src-main/transports/(shell/files|ssh/contract)\\.ts$',
       shared,
       node,
       lib('zod'),

@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ContractHandlers } from '#shared/contract/index.ts'
+import { placeOfFiles } from '#shared/domain/place.ts'
 import { createApi, type Api } from '#main/api/api.ts'
 import { createEventHub } from '#main/api/event-hub.ts'
 import { createJobs } from '#main/jobs/jobs.ts'
@@ -25,11 +26,15 @@ import { createOperations } from '#main/services/operations.ts'
 import { restoreLunsForJobs } from '#main/services/restore-for-jobs.ts'
 import { openImageContent } from '#main/services/templates/image-content.ts'
 import { readConsoleTemplate } from '#main/services/templates/read-template.ts'
-import { openTemplateFile } from '#main/services/templates/template-content.ts'
+import { localFiles } from '#main/services/templates/local-files.ts'
+import { serverFiles } from '#main/services/templates/server-files.ts'
+import type { OpenSourceFiles } from '#main/services/templates/source-files.ts'
+import { templateFileOpener } from '#main/services/templates/template-content.ts'
 import { createUnits } from '#main/services/units/units.ts'
 import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
+import { createChapSecrets } from './chap-secrets.ts'
 import { createDevices } from './devices.ts'
 import { consoleInitiatorName } from './initiator-name.ts'
 import { locks } from './lock-owner.ts'
@@ -62,18 +67,22 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
   const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
   const initiatorName = consoleInitiatorName(dataDir)
-  const unitDevices = createUnitDevices(secrets, initiatorName)
+  const chapSecrets = createChapSecrets(secrets)
+  const unitDevices = createUnitDevices(chapSecrets, initiatorName)
   const devices = createDevices({
     store,
     ssh,
-    secrets,
+    secrets: chapSecrets,
     computer: {
       dataDir,
       initiatorName,
-      openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
+      openLun: (lun, way, signal) => openLun(unitDevices, lun, way, signal),
     },
   })
   const records = inventoryRecords(store)
+  const openSourceFiles: OpenSourceFiles = (on, signal) =>
+    on === 'console' ? localFiles(signal) : serverFiles(ssh.session(placeOfFiles(on), on.server), signal)
+  const openTemplateFile = templateFileOpener(openSourceFiles)
   const unitWork: UnitWorkParts = {
     unitDevices,
     openImage: (path, options) => openImageContent(path, { ...options, tempDir: tmpdir() }),
@@ -82,7 +91,7 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     journal: store.journal,
     kinds: [
       stageKind({ devices, records, openTemplateFile }),
-      stageDisksKind({ devices, records, ...unitWork }),
+      stageDisksKind({ devices, records, openTemplateFile, ...unitWork }),
       deployKind({ devices, records, locks, ...unitWork }),
       decommissionKind({ devices, records, locks, unitDevices }),
       exportKind({ devices, records, openFolder: openExportFolder }),
@@ -106,9 +115,11 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     inventoryChanged: () => events.emit('inventory.inventoryChanged', {}),
     unitDevices,
     initiatorName,
+    openSourceFiles,
     readTemplate: (host, source, signal) =>
-      source.kind !== 'domain' && source.on === 'console'
+      source.kind !== 'domain' && source.on !== 'host'
         ? readConsoleTemplate(source, {
+            openSourceFiles,
             signal,
             buildConfiguration: (vm, disks) => devices.host(host).buildConfiguration(vm, disks),
           })

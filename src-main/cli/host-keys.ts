@@ -7,6 +7,9 @@ import type { Tools } from './tools.ts'
 type Connection = InputOf<'connections.inspectHostKey'>['connection']
 type HostKey = OutputOf<'connections.inspectHostKey'>
 
+/** More than any way has. */
+const mostHops = 16
+
 const nameOf = (key: HostKey): string => (key.port === 22 ? key.host : `[${key.host}]:${key.port}`)
 
 /**
@@ -18,9 +21,8 @@ export async function ensureHostKeys(
   connection: Connection,
   accepted: readonly string[],
 ): Promise<void> {
-  // each round settles one hop; the device itself is the last one
-  const hops = (connection.jumps?.length ?? 0) + 1
-  for (let round = 0; round <= hops; round++) {
+  // each round settles one hop, also one that only the SSH configuration names; the device itself is the last one
+  for (let round = 0; round <= mostHops; round++) {
     const key = await tools.client.call('connections.inspectHostKey', { connection })
     if (key.state === 'known') return
     if (key.state === 'changed') throw changedKey(key)

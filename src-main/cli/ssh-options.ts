@@ -8,13 +8,11 @@ import { secretVariable } from './secret-variable.ts'
 
 type SshConnectionInput = z.input<typeof sshConnectionSchema>
 
-export interface SshOptions {
-  readonly ssh?: string
+/** How to log in to a server. */
+export interface LoginOptions {
   readonly identity?: string[]
   readonly agent: boolean
   readonly jump?: string[]
-  readonly sudo?: boolean
-  readonly sshChannels?: number
   readonly sshConfig?: string
   readonly knownHosts?: string[]
   readonly passwordEnv?: string
@@ -22,22 +20,35 @@ export interface SshOptions {
   readonly acceptHostKey?: string[]
 }
 
+export interface SshOptions extends LoginOptions {
+  readonly ssh?: string
+  readonly sudo?: boolean
+  readonly sshChannels?: number
+}
+
 /** The options of every command that records how a device is reached. */
 export const addSshOptions = (command: Command): Command =>
+  addLoginOptions(
+    command.option(
+      '--ssh <address>',
+      'how it is reached: [user@]host[:port], or an alias of the SSH configuration',
+    ),
+  )
+    .option('--sudo', 'run commands through "sudo -n"')
+    .option(
+      '--ssh-channels <count>',
+      'the most channels that are open on the connection at once (default: 8; 1 to 64)',
+      wholeNumberOption,
+    )
+
+export const addLoginOptions = (command: Command): Command =>
   command
-    .option('--ssh <address>', 'how it is reached: [user@]host[:port], or an alias of the SSH configuration')
     .option('--identity <file>', 'private key file; may be given several times', repeatedFile)
     .option('--no-agent', 'do not use the SSH agent')
     .option(
       '--jump <address>',
       'jump host, [user@]host[:port]; several in order, or separated by commas',
       repeated,
-    )
-    .option('--sudo', 'run commands through "sudo -n"')
-    .option(
-      '--ssh-channels <count>',
-      'the most channels that are open on the connection at once (default: 8; 1 to 64)',
-      wholeNumberOption,
     )
     .option('--ssh-config <file>', 'SSH configuration file, or "none" (default: ~/.ssh/config)')
     .option(
@@ -75,18 +86,21 @@ function requireSsh({ ssh }: SshOptions): string {
 }
 
 /** The connection that goes into the inventory; never a secret, at most the name of a variable. */
-export function readConnection(options: SshOptions, env: NodeJS.ProcessEnv): SshConnectionInput {
+export const readConnection = (options: SshOptions, env: NodeJS.ProcessEnv): SshConnectionInput => ({
+  ...parseAddress(requireSsh(options)),
+  ...readLogin(options, env),
+  ...present({ sudo: options.sudo, maxChannels: options.sshChannels }),
+})
+
+export function readLogin(options: LoginOptions, env: NodeJS.ProcessEnv): Omit<SshConnectionInput, 'host'> {
   const { sshConfig } = options
   const fromVariable = (variable: string | undefined): SshConnectionInput['password'] =>
     variable === undefined ? undefined : secretVariable(variable, '--password-env or --passphrase-env', env)
   return {
-    ...parseAddress(requireSsh(options)),
     ...present({
       identityFiles: options.identity,
       agent: options.agent ? undefined : false,
       jumps: options.jump?.flatMap((text) => text.split(',')),
-      sudo: options.sudo,
-      maxChannels: options.sshChannels,
       knownHostsFiles: options.knownHosts,
       password: fromVariable(options.passwordEnv),
       passphrase: fromVariable(options.passphraseEnv),

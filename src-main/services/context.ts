@@ -4,6 +4,7 @@ import type { HostProbe } from '#main/drivers/hosts/contract.ts'
 import type { Jobs } from '#main/jobs/jobs.ts'
 import type { Store } from '#main/store/store.ts'
 import type { UnitDevices } from '#main/units/devices.ts'
+import type { OpenSourceFiles } from './templates/source-files.ts'
 
 /** What every service needs; built once by the composition root. */
 export interface ServiceContext {
@@ -16,6 +17,7 @@ export interface ServiceContext {
   readonly unitDevices: UnitDevices
   /** The console's own iSCSI name. */
   readonly initiatorName: string
+  readonly openSourceFiles: OpenSourceFiles
   readTemplate(host: string, source: TemplateSource, signal: AbortSignal): Promise<Template>
 }
 

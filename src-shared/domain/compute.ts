@@ -98,17 +98,22 @@ export const imageHardwareSchema = z.object({
   diskBus: diskBusSchema.optional(),
 })
 
-/** Where VM data comes from. `on: host` is read on the staging host, `on: console` on this computer. */
+/** Files that the console reads: of this computer, or of a server over SFTP. */
+const consolePlaceSchema = z.union([z.literal('console'), z.object({ server: sshConnectionSchema })])
+export type ConsolePlace = z.infer<typeof consolePlaceSchema>
+const filePlaceSchema = z.union([z.literal('host'), consolePlaceSchema])
+
+/** Where VM data comes from. `on: host` is read on the staging host, everything else of files by the console. */
 export const templateSourceSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('domain'), domain: z.string().min(1) }),
-  z.object({ kind: z.literal('folder'), on: z.enum(['host', 'console']), path: z.string().min(1) }),
+  z.object({ kind: z.literal('folder'), on: filePlaceSchema, path: z.string().min(1) }),
   z.object({
     kind: z.literal('image'),
-    on: z.enum(['host', 'console']),
+    on: filePlaceSchema,
     paths: z.array(z.string().min(1)).min(1).max(16),
     hardware: imageHardwareSchema,
   }),
-  z.object({ kind: z.literal('ovf'), on: z.literal('console'), path: z.string().min(1) }),
+  z.object({ kind: z.literal('ovf'), on: consolePlaceSchema, path: z.string().min(1) }),
 ])
 export type TemplateSource = z.infer<typeof templateSourceSchema>
 
@@ -116,7 +121,7 @@ export const vmConfigurationSchema = z.object({ format: z.literal('libvirt-xml')
 export type VmConfiguration = z.infer<typeof vmConfigurationSchema>
 
 export const templateFileSchema = z.object({
-  /** Where it is read from (absolute path), or the entry's name in an archive. */
+  /** Where it is read from (path on the source's computer), or the entry's name in an archive. */
   source: z.string(),
   /** Name in the container's file system; no slash. */
   name: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$/),

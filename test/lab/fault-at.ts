@@ -5,7 +5,8 @@ import type { CommandResult, GantryCommand } from './gantry-command.ts'
 export interface FaultAt {
   /** "kind/step/point" of a fail point, where the command stops until the fault is there. */
   readonly point: string
-  readonly fault: () => Promise<void> | void
+  /** Gets the id of the process that has stopped. */
+  readonly fault: (pid: number) => Promise<void> | void
 }
 
 /** State of a process by /proc: T is stopped; undefined: it is gone. */
@@ -39,7 +40,7 @@ export async function runWithFault(
     60_000,
   )
   try {
-    await fault()
+    await fault(pid)
   } finally {
     process.kill(pid, 'SIGCONT')
   }

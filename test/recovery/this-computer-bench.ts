@@ -22,7 +22,10 @@ import { observeRecords } from './observe-records.ts'
 
 const patienceMs = 15_000
 
-/** An embedded array and this computer as the host, in a folder of their own: no lab, no root. */
+/** What initiators of the bench's array must prove. */
+export const chapSecret = 'canary "secret", of the bench'
+
+/** An embedded array that asks for CHAP and this computer as the host, in a folder of their own: no lab, no root. */
 export class ThisComputerBench {
   readonly folder = mkdtempSync(join(tmpdir(), 'gt-'))
   readonly volume = join(this.folder, 'vol1')
@@ -43,7 +46,10 @@ export class ThisComputerBench {
   async open(): Promise<void> {
     mkdirSync(this.volume)
     writeFileSync(this.image, templateDisk())
-    await this.ok(['array', 'add', 'array', '--driver', 'embedded', '--volume', `vol1=${this.volume}`])
+    await this.ok([
+      ...['array', 'add', 'array', '--driver', 'embedded', '--volume', `vol1=${this.volume}`],
+      ...['--chap-user', 'bench,user', '--chap-secret-env', 'BENCH_CHAP'],
+    ])
     await this.ok(['host', 'add', 'host', '--driver', 'embedded', '--accelerator', 'emulation'])
     await this.ok(this.stage('base'))
     await this.ok(this.deploy('first'))
@@ -58,7 +64,11 @@ export class ThisComputerBench {
   }
 
   run(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    const env = { NODE_COMPILE_CACHE: join(this.folder, 'compiled'), ...options.env }
+    const env = {
+      NODE_COMPILE_CACHE: join(this.folder, 'compiled'),
+      BENCH_CHAP: chapSecret,
+      ...options.env,
+    }
     return this.gantry.run(args, { ...options, env })
   }
 

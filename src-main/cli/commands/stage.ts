@@ -6,7 +6,7 @@ import { addPlanOption, runOperation } from '../operation.ts'
 import type { OperationOptions } from '../operation.ts'
 import { percentOption, present, sizeOption } from '../parse-options.ts'
 import { parseContainer } from '../references.ts'
-import { addSourceOptions, readSource } from '../template-source.ts'
+import { addSourceLoginOptions, addSourceOptions, reachSource, readSource } from '../template-source.ts'
 import type { SourceOptions } from '../template-source.ts'
 import type { MakeAction } from '../tools.ts'
 
@@ -40,28 +40,30 @@ export function registerStageCommand(program: Command, makeAction: MakeAction): 
     )
     .option('--host <name>', 'layout files: the host that formats and copies')
     .requiredOption('--to <container>', 'the new container, ARRAY/VOLUME/NAME')
-  addPlanOption(addSourceOptions(stage))
-    .addOption(
-      new Option('--file-system <type>', 'file system of the container (default: ext4)').choices([
-        'ext4',
-        'xfs',
-        'ntfs',
-      ]),
-    )
-    .addOption(
-      new Option('--os <type>', 'OS of the hosts that it is for (default: linux)').choices([
-        'linux',
-        'windows',
-        'vmware',
-      ]),
-    )
-    .addOption(
-      new Option('--partition-table <type>', 'partition table (default: gpt)').choices(['gpt', 'mbr']),
-    )
-    .option('--headroom <percent>', 'room beyond the VM data (default: 10)', percentOption)
-    .option('--size <size>', 'size of the container instead of the computed one, like 20G', sizeOption)
-    .option('--portal <address>', 'layout disks: the array’s portal as this console reaches it')
-    .option('--notes <text>', 'notes that are kept in the container')
+  addSourceLoginOptions(
+    addPlanOption(addSourceOptions(stage))
+      .addOption(
+        new Option('--file-system <type>', 'file system of the container (default: ext4)').choices([
+          'ext4',
+          'xfs',
+          'ntfs',
+        ]),
+      )
+      .addOption(
+        new Option('--os <type>', 'OS of the hosts that it is for (default: linux)').choices([
+          'linux',
+          'windows',
+          'vmware',
+        ]),
+      )
+      .addOption(
+        new Option('--partition-table <type>', 'partition table (default: gpt)').choices(['gpt', 'mbr']),
+      )
+      .option('--headroom <percent>', 'room beyond the VM data (default: 10)', percentOption)
+      .option('--size <size>', 'size of the container instead of the computed one, like 20G', sizeOption)
+      .option('--portal <address>', 'layout disks: the array’s portal as this console reaches it')
+      .option('--notes <text>', 'notes that are kept in the container'),
+  )
     .addHelpText(
       'after',
       `
@@ -69,20 +71,22 @@ Examples:
   gantry stage --host kvm1 --domain debian-12 --to san1/vol1/web
   gantry stage --host kvm1 --image ./web.qcow2 --memory 2G --cpus 2 --to san1/vol1/web --plan
   gantry stage --host kvm1 --ovf ./appliance.ova --to san1/vol1/appliance --headroom 25
+  gantry stage --host kvm1 --folder sftp://root@files1/srv/templates/web --to san1/vol1/web
   gantry stage --layout disks --image ./web.raw --memory 2G --to here/vol1/web`,
     )
     .action(
-      makeAction((tools, options: StageOptions) =>
-        runOperation(
-          tools,
-          options.layout === 'disks' ? readStageDisks(options) : readStage(options),
-          options,
-        ),
-      ),
+      makeAction(async (tools, options: StageOptions) => {
+        const { env } = tools.io
+        const input = options.layout === 'disks' ? readStageDisks(options, env) : readStage(options, env)
+        // before the server hears of us
+        tools.client.check('operations.start', input)
+        await reachSource(tools, input.source, options)
+        return runOperation(tools, input, options)
+      }),
     )
 }
 
-function readStage(options: StageOptions): StageInput {
+function readStage(options: StageOptions, env: NodeJS.ProcessEnv): StageInput {
   if (options.host === undefined)
     throw new AppError('bad-request', 'It is not said which host formats and copies', {
       advice: 'Give --host, or --layout disks: no host takes part then.',
@@ -92,7 +96,7 @@ function readStage(options: StageOptions): StageInput {
     kind: 'stage',
     ...parseContainer(options.to),
     host: options.host,
-    source: readSource(options),
+    source: readSource(options, env),
     ...present({
       fileSystem: options.fileSystem,
       osType: options.os,
@@ -104,7 +108,7 @@ function readStage(options: StageOptions): StageInput {
   }
 }
 
-function readStageDisks(options: StageOptions): StageDisksInput {
+function readStageDisks(options: StageOptions, env: NodeJS.ProcessEnv): StageDisksInput {
   refuse('disks', {
     '--host': options.host,
     '--file-system': options.fileSystem,
@@ -115,7 +119,7 @@ function readStageDisks(options: StageOptions): StageDisksInput {
   return {
     kind: 'stage-disks',
     ...parseContainer(options.to),
-    source: readSource(options),
+    source: readSource(options, env),
     ...present({ osType: options.os, portal: options.portal, notes: options.notes }),
   }
 }

@@ -2,13 +2,17 @@ import type { Command } from 'commander'
 import type { Template } from '#shared/domain/compute.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import { formatTable } from '../table.ts'
-import { addSourceOptions, readSource } from '../template-source.ts'
+import { addSourceLoginOptions, addSourceOptions, reachSource, readSource } from '../template-source.ts'
 import type { SourceOptions } from '../template-source.ts'
 import type { MakeAction } from '../tools.ts'
 
 export function registerTemplateCommands(program: Command, makeAction: MakeAction): void {
   const template = program.command('template').description('VM data that can be staged')
-  addSourceOptions(template.command('show').requiredOption('--host <name>', 'the host that would stage it'))
+  addSourceLoginOptions(
+    addSourceOptions(
+      template.command('show').requiredOption('--host <name>', 'the host that would stage it'),
+    ),
+  )
     .description('read VM data and show what would be staged; changes nothing')
     .addHelpText(
       'after',
@@ -18,11 +22,12 @@ Examples:
   gantry template show --host kvm1 --ovf ./appliance.ova --json`,
     )
     .action(
-      makeAction(async ({ client }, options: SourceOptions & { host: string }) => {
-        const read = await client.call('inventory.readTemplate', {
-          host: options.host,
-          source: readSource(options),
-        })
+      makeAction(async (tools, options: SourceOptions & { host: string }) => {
+        const { client, io } = tools
+        const input = { host: options.host, source: readSource(options, io.env) }
+        client.check('inventory.readTemplate', input)
+        await reachSource(tools, input.source, options)
+        const read = await client.call('inventory.readTemplate', input)
         return { value: read, text: describeTemplate(read) }
       }),
     )

@@ -1,5 +1,5 @@
 import type { Deployment } from '#shared/domain/compute.ts'
-import type { ObjectRef } from '#shared/domain/storage.ts'
+import { loginOfArray, type ObjectRef } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
@@ -52,7 +52,9 @@ function decommissionSteps(parts: DecommissionParts, plan: DecommissionPlan): St
       observe: async (signal) =>
         (await host.findVm(uuid, signal))?.state === 'running' ? 'absent' : 'present',
     }),
-    ...(plan.unlock === undefined ? [] : [unlockStep(parts, deviceOf(deployment), plan.unlock)]),
+    ...(plan.unlock === undefined
+      ? []
+      : [unlockStep(parts, deviceOf(deployment, loginOfArray(array.config)), plan.unlock)]),
     deviceStep({
       id: 'undefine',
       title: `Unregister VM ${deployment.vm.name}`,

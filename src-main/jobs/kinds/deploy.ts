@@ -1,5 +1,6 @@
 import type { Deployment, DeploymentRecipe } from '#shared/domain/compute.ts'
-import type { FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
+import { loginOfArray } from '#shared/domain/storage.ts'
+import type { ChapLogin, FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { ReadySign, VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
@@ -59,6 +60,7 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
   const { devices, records } = parts
   const array = devices.array(plan.array)
   const host = devices.host(plan.host)
+  const login = loginOfArray(array.config)
   const backing = plan.copies?.clone ?? plan.container
   const source: ObjectRef = { volume: plan.container.volume, kind: 'container', name: plan.container.name }
   const steps: Step[] = []
@@ -78,16 +80,16 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
       osType: plan.osType,
       initiator: plan.initiator,
     }),
-    attachUnitStep({ host, lun: plan.lun }, plan.fileSystem),
+    attachUnitStep({ array, host, lun: plan.lun }, plan.fileSystem),
     // once the VM has run, its disk is no longer what was staged
     ...(plan.verify ?? []).map((disk) => ({
-      ...verifyStep(parts, deviceOf(plan), disk),
+      ...verifyStep(parts, deviceOf(plan, login), disk),
       settledBy: 'define',
     })),
     defineStep(host, plan.vm),
-    ...lockSteps(parts, plan),
+    ...lockSteps(parts, plan, login),
   )
-  if (plan.start) steps.push(startStep(host, plan.vm))
+  if (plan.start) steps.push(startStep(host, plan.vm, login))
   if (plan.start && plan.wait !== undefined)
     steps.push(
       deviceStep({
@@ -111,10 +113,10 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
   return steps
 }
 
-function lockSteps(parts: DeployParts, plan: DeployPlan): Step[] {
+function lockSteps(parts: DeployParts, plan: DeployPlan, login: ChapLogin | undefined): Step[] {
   const { lock, copies, start } = plan
   if (lock === undefined) return []
-  const where = deviceOf(plan)
+  const where = deviceOf(plan, login)
   if (copies !== undefined)
     return [start ? lockCopyStep(parts, where, lock.owner) : freeCopyStep(parts, where)]
   return start ? [lockStep(parts, where, lock)] : []

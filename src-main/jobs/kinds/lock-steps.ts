@@ -18,32 +18,42 @@ export interface PlannedLock {
 }
 
 /** Before the start of a VM: no two hosts run it (B13). Undone by freeing it. */
-export const lockStep = (parts: LockParts, where: UnitDevice, { owner, breaks }: PlannedLock): Step => ({
-  id: 'lock',
-  title: 'Lock the unit',
-  target: nameOfDevice(where),
-  weight: 0.05,
-  commands: [`take the lock of the unit for ${owner}${breaks ? ', whoever has it' : ''}`],
-  undoCommands: [`free the lock if ${owner} has it`],
-  observe: (context) => observeLock(parts, where, owner, context),
-  apply: (context) => take(parts, where, owner, context, { breaks }),
-  undo: (context) => free(parts, where, owner, context),
+export const lockStep = (parts: LockParts, where: UnitDevice, lock: PlannedLock): Step => ({
+  ...takeStep(parts, where, lock),
+  undoCommands: [`free the lock if ${lock.owner} has it`],
+  undo: (context) => free(parts, where, lock.owner, context),
 })
 
 /**
  * As lockStep, for a copy that the job has just made. The copy has inherited the lock of the unit that it was made
  * from, which is another VM's; nobody else has its LUN yet. What is written goes with the copy.
  */
-export function lockCopyStep(parts: LockParts, where: UnitDevice, owner: string): Step {
-  const { undo: _none, ...step } = lockStep(parts, where, { owner, breaks: true })
-  return {
-    ...step,
-    undoCommands: [],
-    // once the VM runs, whoever has the lock was let in by a person
-    settledBy: 'start',
-    apply: (context) => take(parts, where, owner, context, { breaks: true, settleMs: 0 }),
-  }
-}
+export const lockCopyStep = (parts: LockParts, where: UnitDevice, owner: string): Step => ({
+  ...takeStep(parts, where, { owner, breaks: true }, 0),
+  // once the VM runs, whoever has the lock was let in by a person
+  settledBy: 'start',
+})
+
+const takeStep = (
+  parts: LockParts,
+  where: UnitDevice,
+  { owner, breaks }: PlannedLock,
+  settleMs?: number,
+): Step => ({
+  id: 'lock',
+  title: 'Lock the unit',
+  target: nameOfDevice(where),
+  weight: 0.05,
+  commands: [`take the lock of the unit for ${owner}${breaks ? ', whoever has it' : ''}`],
+  undoCommands: [],
+  observe: (context) => observeLock(parts, where, owner, context),
+  apply: (context) =>
+    onDevice(parts, where, 'write', context.signal, async (device) => {
+      const self = { ...parts.locks.thisComputer(), owner }
+      const settle = settleMs === undefined ? {} : { settleMs }
+      await takeLock(device, self, { ...optionsOf(parts, context), ...settle, breaks })
+    }),
+})
 
 /** The same for a copy whose VM is not started. */
 export const freeCopyStep = (parts: LockParts, where: UnitDevice): Step => ({
@@ -83,18 +93,6 @@ const optionsOf = ({ locks: { now, isGone } }: LockParts, { signal }: StepContex
   // no other VM has its name, and it does not run: a lock of an earlier boot of this computer is over
   anyBoot: true,
 })
-
-const take = (
-  parts: LockParts,
-  where: UnitDevice,
-  owner: string,
-  context: StepContext,
-  how: Pick<Parameters<typeof takeLock>[2], 'breaks' | 'settleMs'>,
-): Promise<void> =>
-  onDevice(parts, where, 'write', context.signal, async (device) => {
-    const self = { ...parts.locks.thisComputer(), owner }
-    await takeLock(device, self, { ...optionsOf(parts, context), ...how })
-  })
 
 const observeLock = (
   parts: LockParts,

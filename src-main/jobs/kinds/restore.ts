@@ -1,5 +1,5 @@
 import type { Deployment } from '#shared/domain/compute.ts'
-import type { FileSystemType } from '#shared/domain/storage.ts'
+import { loginOfArray, type FileSystemType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
@@ -46,12 +46,14 @@ function restoreSteps(parts: RestoreParts, plan: RestorePlan): Step[] {
   const { deployment } = plan
   const { lun } = deployment
   const host = parts.devices.host(deployment.host)
+  const array = parts.devices.array(deployment.container.array)
+  const login = loginOfArray(array.config)
   const steps: Step[] = []
   const { fileSystem } = plan
-  if (plan.attach) steps.push(attachUnitStep({ host, lun }, fileSystem))
+  if (plan.attach) steps.push(attachUnitStep({ array, host, lun }, fileSystem))
   else if (plan.mount && fileSystem !== undefined) steps.push(mountStep(host, lun, { fileSystem }))
   if (plan.define !== undefined) steps.push(defineStep(host, plan.define))
-  if (plan.lock !== undefined) steps.push(lockStep(parts, deviceOf(deployment), plan.lock))
-  if (plan.start) steps.push(startStep(host, deployment.vm))
+  if (plan.lock !== undefined) steps.push(lockStep(parts, deviceOf(deployment, login), plan.lock))
+  if (plan.start) steps.push(startStep(host, deployment.vm, login))
   return steps
 }

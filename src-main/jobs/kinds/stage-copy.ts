@@ -1,6 +1,7 @@
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
-import type { Template, TemplateFile } from '#shared/domain/compute.ts'
+import type { ConsolePlace, Template, TemplateFile } from '#shared/domain/compute.ts'
+import { placeOfFiles } from '#shared/domain/place.ts'
 import type { FileChecksum, HostDriver } from '#main/drivers/hosts/contract.ts'
 import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import type { Json, Step, StepContext } from '../step.ts'
@@ -8,23 +9,31 @@ import { deviceStep } from './device-step.ts'
 import { hostTarget } from './lun-steps.ts'
 import type { StagedFile, StagePlan } from './stage.ts'
 
-/** Opens a file of a template that lies on this computer; the iterable throws when its manifest hash is wrong. */
-export type OpenTemplateFile = (template: Template, file: TemplateFile) => () => AsyncIterable<Uint8Array>
+/** Opens a file of a template that the console reads; the iterable throws when its manifest hash is wrong. */
+export type OpenTemplateFile = (
+  template: Template,
+  file: TemplateFile,
+) => (signal: AbortSignal) => AsyncIterable<Uint8Array>
 
 export const configurationFileName = 'vm.xml'
 
-const liesOnHost = (template: Template): boolean =>
-  template.source.kind === 'domain' || ('on' in template.source && template.source.on === 'host')
+/** Where the console reads it; undefined: it lies on the staging host. */
+function consolePlaceOf({ source }: Template): ConsolePlace | undefined {
+  return source.kind === 'domain' || source.on === 'host' ? undefined : source.on
+}
 
 const bytesPerWeight = 200 * 1024 * 1024
 
 /** Copy, flush, verify (A6). Results: `verify` -> FileChecksum[] of what lies in the container. */
 export function copySteps(host: HostDriver, plan: StagePlan, open: OpenTemplateFile): Step[] {
-  const onHost = liesOnHost(plan.template)
+  const place = consolePlaceOf(plan.template)
+  const onHost = place === undefined
   return [
     ...(onHost
       ? [copyOnHostStep(host, plan)]
-      : plan.files.map((file, index) => sendStep(host, plan, file, index, open))),
+      : plan.files.map((file, index) =>
+          sendStep(host, plan, { file, index, from: placeOfFiles(place), open }),
+        )),
     configurationStep(host, plan),
     ...plan.files.flatMap((file, index) => (file.converted ? [convertStep(host, plan, file, index)] : [])),
     deviceStep({
@@ -59,13 +68,21 @@ function copyOnHostStep(host: HostDriver, plan: StagePlan): Step {
 function sendStep(
   host: HostDriver,
   plan: StagePlan,
-  file: StagedFile,
-  index: number,
-  open: OpenTemplateFile,
+  {
+    file,
+    index,
+    from,
+    open,
+  }: {
+    readonly file: StagedFile
+    readonly index: number
+    readonly from: string
+    readonly open: OpenTemplateFile
+  },
 ): Step {
   return deviceStep({
     id: `send-${index}`,
-    title: `Send ${file.source.name}, ${formatBytes(file.source.sizeBytes)}, from this computer`,
+    title: `Send ${file.source.name}, ${formatBytes(file.source.sizeBytes)}, from ${from}`,
     target: hostTarget(host),
     weight: 0.2 + (2 * file.source.sizeBytes) / bytesPerWeight,
     action: unitFilesOf(host).receiveFile(

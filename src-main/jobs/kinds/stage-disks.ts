@@ -4,6 +4,8 @@ import type { JobKind } from '../step.ts'
 import { recordStep } from './device-step.ts'
 import { createContainerStep, dropLunSteps, mappedLunStep } from './lun-steps.ts'
 import type { InventoryRecords } from './records.ts'
+import { dropFetchedStep, fetchSteps, type PlannedFetch } from './fetch-steps.ts'
+import type { OpenTemplateFile } from './stage-copy.ts'
 import { verifyStep, writeStep, type PlannedWrite, type UnitWorkParts } from './unit-steps.ts'
 
 export interface StageDisksPlan {
@@ -14,11 +16,14 @@ export interface StageDisksPlan {
   readonly initiator: string
   /** The container is new, so it reads as zeros. */
   readonly write: PlannedWrite
+  /** Images that must come to this computer first; their paths are those that are written. */
+  readonly fetch?: PlannedFetch
 }
 
 export interface StageDisksParts extends UnitWorkParts {
   readonly devices: Devices
   readonly records: InventoryRecords
+  readonly openTemplateFile: OpenTemplateFile
 }
 
 /** Images -> container of disks, without any host: the console writes over its own session (A1-A8, B1). */
@@ -32,7 +37,7 @@ export function stageDisksKind(parts: StageDisksParts): JobKind<StageDisksPlan> 
       `Stage ${write.header.vm.name} as disks into container ${container.name} on array ${array}`,
     resources: ({ array, container }) => [`container/${array}/${container.volume}/${container.name}`],
     steps(plan, jobId) {
-      const { container, write } = plan
+      const { container, write, fetch } = plan
       const { header, unit } = write
       const array = devices.array(plan.array)
       const lunSteps = {
@@ -44,10 +49,12 @@ export function stageDisksKind(parts: StageDisksParts): JobKind<StageDisksPlan> 
         initiator: plan.initiator,
       }
       return [
+        ...(fetch === undefined ? [] : fetchSteps(fetch, parts.openTemplateFile)),
         createContainerStep(array, container, unit.sizeBytes, jobId),
         mappedLunStep(lunSteps),
         // what is written goes with the container
         writeStep(parts, write),
+        ...(fetch === undefined ? [] : [dropFetchedStep(fetch)]),
         ...write.images.map((disk) => verifyStep(parts, write.device, disk)),
         ...dropLunSteps(lunSteps),
         recordStep(

@@ -1,4 +1,5 @@
 import { headerPartitionBytes } from '#shared/domain/unit-layout.ts'
+import { placeForOthers } from '#shared/domain/place.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import type { FileChecksum, HostDriver } from '#main/drivers/hosts/contract.ts'
 import { encodeHeaderPartition } from '#main/protocols/unit/header-partition.ts'
@@ -75,7 +76,7 @@ function describeUnit(
 function sourceText({ template, host }: StagePlan): string {
   const { source } = template
   if (source.kind === 'domain') return `VM ${source.domain} on host ${host}`
-  const where = source.on === 'host' ? `host ${host}` : 'the console'
+  const where = source.on === 'host' ? `host ${host}` : placeForOthers(source.on)
   return source.kind === 'image'
     ? `image ${source.paths.join(', ')} on ${where}`
     : `${source.kind} ${source.path} on ${where}`

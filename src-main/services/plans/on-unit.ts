@@ -14,8 +14,6 @@ interface NewVm {
   readonly initiator: string
   readonly unit: Unit
   readonly header: UnitHeader
-  /** The array asks for more than the initiator's name. */
-  readonly needsLogin: boolean
   readonly input: { readonly container: string; readonly verify: boolean; readonly breakLock: boolean }
 }
 
@@ -25,21 +23,13 @@ type OnUnit = Pick<DeployPlan, 'vm' | 'fileSystem' | 'verify' | 'lock'>
 export const onUnit = (host: HostDriver, vm: NewVm): OnUnit =>
   vm.header.layout === 'disks' ? onDisks(host, vm) : onFiles(host, vm)
 
-function onDisks(
-  host: HostDriver,
-  { name, uuid, lun, initiator, unit, header, needsLogin, input }: NewVm,
-): OnUnit {
+function onDisks(host: HostDriver, { name, uuid, lun, initiator, unit, header, input }: NewVm): OnUnit {
   const object = `container ${input.container}, host ${host.config.name}`
   if (host.disks === undefined)
     throw new AppError('not-supported', 'This host does not run VMs from containers of disks', {
       object,
       advice:
         'Deploy it on this computer (gantry host add NAME --driver embedded), or stage the template as files: --layout files.',
-    })
-  if (needsLogin)
-    throw new AppError('not-supported', 'The array asks initiators for a secret, which QEMU is not given', {
-      object,
-      advice: 'Deploy from an array whose portal only this computer reaches, without a login.',
     })
   const regions = header.disks.map(({ index }) => findDisk(unit, index, object))
   const vm = host.disks.describeVm({

@@ -1,13 +1,19 @@
 import { randomUUID } from 'node:crypto'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { OperationOf } from '#shared/contract/operations.ts'
-import type { Template } from '#shared/domain/compute.ts'
+import type { ConsolePlace, Template } from '#shared/domain/compute.ts'
+import { placeForOthers, placeOfFiles } from '#shared/domain/place.ts'
 import { loginOfArray, type ObjectRef } from '#shared/domain/storage.ts'
+import { chapOf } from '#shared/domain/unit-device.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
+import type { PlannedFetch } from '#main/jobs/kinds/fetch-steps.ts'
 import type { StageDisksPlan } from '#main/jobs/kinds/stage-disks.ts'
 import { buildDomain } from '#main/protocols/domain-xml/build-domain.ts'
 import { planDisksLayout } from '#main/protocols/unit/disks-layout.ts'
 import { now, type ServiceContext } from '../context.ts'
+import { requireRoom } from '../templates/image-content.ts'
 import { readConsoleTemplate } from '../templates/read-template.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import type { PlannedWork } from './planned.ts'
@@ -15,7 +21,7 @@ import { requireFreeName, requireLunNumbers, requireSpace, volumeOf } from './vo
 
 type Input = OperationOf<'stage-disks'>
 
-/** Images of this computer -> a container of the layout `disks`; no host takes part. Its size is known to the byte. */
+/** Images that the console reads -> a container of the layout `disks`; no host takes part. Its size is known to the byte. */
 export async function planStageDisks(
   context: ServiceContext,
   input: Input,
@@ -23,11 +29,16 @@ export async function planStageDisks(
 ): Promise<PlannedWork[]> {
   const array = context.devices.array(input.array)
   const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
+  const place = placeOf(input)
   const [volumes, taken, luns, template] = await Promise.all([
     array.listVolumes(signal),
     array.findObject(container, signal),
     array.listLuns(signal),
-    readSource(input, signal),
+    readConsoleTemplate(input.source, {
+      signal,
+      openSourceFiles: context.openSourceFiles,
+      buildConfiguration: buildDomain,
+    }),
   ])
   context.store.volumes.replaceAll(input.array, volumes)
   const volume = volumeOf(volumes, input.volume, input.array)
@@ -36,10 +47,19 @@ export async function planStageDisks(
   const bytesToMove = template.files.reduce((sum, file) => sum + file.sizeBytes, 0)
   requireSpace(volume, bytesToMove, template.name)
 
-  const images = template.files.flatMap(({ source, disk }) =>
+  const unitId = randomUUID()
+  const fetch = await planFetch(template, place, unitId)
+  const images = template.files.flatMap(({ source, disk }, file) =>
     disk === undefined
       ? []
-      : [{ path: source, index: disk.index, sizeBytes: disk.virtualSizeBytes, format: disk.format }],
+      : [
+          {
+            path: fetch?.images[file]?.path ?? source,
+            index: disk.index,
+            sizeBytes: disk.virtualSizeBytes,
+            format: disk.format,
+          },
+        ],
   )
   const unit = planDisksLayout({
     contents: 'all',
@@ -50,7 +70,6 @@ export async function planStageDisks(
   const identity = array.newIdentity(`stage-${input.container}`.slice(0, 63))
   const lun = array.addressOf(identity, input.portal)
   const { initiatorName } = context
-  const login = loginOfArray(array.config)
   const plan: StageDisksPlan = {
     array: input.array,
     container,
@@ -63,37 +82,64 @@ export async function planStageDisks(
         target: lun.target,
         lun: lun.lun,
         initiatorName,
-        ...(login === undefined ? {} : { chap: { user: login.user, secret: login.password } }),
+        ...chapOf(loginOfArray(array.config)),
       },
       images,
       unit,
-      header: describeUnit(context, input, template),
+      header: describeUnit(context, input, { template, place, unitId }),
       isZeroed: true,
     },
+    ...(fetch === undefined ? {} : { fetch }),
   }
   return [
     ...restoreLostLuns(context, input.array, luns),
-    { kind: 'stage-disks', plan, warnings: template.warnings, bytesToMove },
+    {
+      kind: 'stage-disks',
+      plan,
+      warnings: template.warnings,
+      bytesToMove: fetch === undefined ? bytesToMove : 2 * bytesToMove,
+    },
   ]
 }
 
-async function readSource({ source }: Input, signal: AbortSignal): Promise<Template> {
+function placeOf({ source }: Input): ConsolePlace {
   if (source.kind === 'domain' || source.on === 'host')
-    throw new AppError('bad-request', 'Disks are staged from files of this computer', {
-      advice: 'Give --image or --folder, or stage it as files on its host: --layout files --host NAME.',
-    })
-  if (source.kind === 'ovf')
-    throw new AppError('not-supported', 'An OVF package is not staged as disks yet', {
-      object: source.path,
+    throw new AppError('bad-request', 'Disks are staged from files that this computer reads', {
       advice:
-        'Unpack it and stage its images with --image, or stage it as files: --layout files --host NAME.',
+        'Give --image, --folder or --ovf, or stage it as files on its host: --layout files --host NAME.',
     })
-  return readConsoleTemplate(source, { signal, buildConfiguration: buildDomain })
+  return source.on
+}
+
+/** What is no file of its own on this computer comes here first: disks are read at any place and more than once. */
+async function planFetch(
+  template: Template,
+  place: ConsolePlace,
+  unitId: string,
+): Promise<PlannedFetch | undefined> {
+  if (place === 'console' && template.source.kind !== 'ovf') return undefined
+  const neededBytes = template.files.reduce((sum, file) => sum + file.sizeBytes, 0)
+  await requireRoom(tmpdir(), template.name, neededBytes)
+  const folder = join(tmpdir(), `gantry-fetch-${unitId}`)
+  return {
+    template,
+    from: placeOfFiles(place),
+    folder,
+    images: template.files.map((file) => ({ file, path: join(folder, file.name) })),
+  }
 }
 
 /** The writing adds the disks with their checksums. */
-const describeUnit = (context: ServiceContext, input: Input, { vm, ...template }: Template): UnitHeader => ({
-  unitId: randomUUID(),
+const describeUnit = (
+  context: ServiceContext,
+  input: Input,
+  {
+    template: { vm, ...template },
+    place,
+    unitId,
+  }: { readonly template: Template; readonly place: ConsolePlace; readonly unitId: string },
+): UnitHeader => ({
+  unitId,
   role: 'base',
   layout: 'disks',
   vm: {
@@ -109,7 +155,7 @@ const describeUnit = (context: ServiceContext, input: Input, { vm, ...template }
   files: [],
   secondaryUnits: [],
   stagedAt: now(),
-  stagedFrom: `${template.files.map(({ source }) => source).join(', ')} on the console`,
+  stagedFrom: `${template.files.map(({ source }) => source).join(', ')} on ${placeForOthers(place)}`,
   stagedBy: { product: 'Gantry', version: context.productVersion },
   notes: input.notes,
 })

@@ -122,7 +122,7 @@ async function planWrite(
   const { device: where, images: paths, name, hardware, stateBytes, isZeroed } = input
   const template = await readConsoleTemplate(
     { kind: 'image', on: 'console', paths, hardware },
-    { signal, buildConfiguration: buildDomain },
+    { signal, openSourceFiles: context.openSourceFiles, buildConfiguration: buildDomain },
   )
   const images = template.files.flatMap(({ source, disk }) =>
     disk === undefined

@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, stat, statfs } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 import type { ImageFormat } from '#shared/domain/compute.ts'
@@ -17,7 +17,8 @@ import {
   writtenSectors,
 } from '#main/protocols/images/vhd-blocks.ts'
 import type { BulkOptions, FileContent } from '#main/transports/block/block-device.ts'
-import { fileError, inspectLocalImages, localFile, readBytes, withFile } from './local-files.ts'
+import { fileError, localFiles, withFile } from './local-files.ts'
+import { inspectImages } from './source-files.ts'
 
 export interface ImageContent {
   readonly format: ImageFormat
@@ -43,10 +44,10 @@ export interface OpenImageOptions extends BulkOptions {
  * (no room in `tempDir`, qemu-img failed).
  */
 export async function openImageContent(image: string, options: OpenImageOptions): Promise<ImageContent> {
-  const file = await localFile(image)
-  const { path } = file
+  const file = await localFiles(options.signal).open(image)
+  const path = resolve(image)
   const claimedFormat = options.claimedFormat ?? formatOfName(path)
-  const [found] = await inspectLocalImages(
+  const [found] = await inspectImages(
     [claimedFormat === undefined ? { file } : { file, claimedFormat }],
     options.signal,
   )
@@ -74,13 +75,13 @@ async function readDynamicVhd(
   virtualSizeBytes: number,
   signal: AbortSignal,
 ): Promise<FileContent> {
-  const file = await localFile(path)
+  const file = await localFiles(signal).open(path)
   const { sizeBytes } = file
-  const footer = await readBytes(file, sizeBytes - vhdFooterBytes, vhdFooterBytes)
+  const footer = await file.read(sizeBytes - vhdFooterBytes, vhdFooterBytes)
   const offset = vhdDynamicHeaderOffset(path, footer, sizeBytes)
-  const header = await readBytes(file, offset, vhdDynamicHeaderBytes)
+  const header = await file.read(offset, vhdDynamicHeaderBytes)
   const table = readVhdTable(path, header, { offset, sizeBytes, virtualSizeBytes })
-  const blocks = readVhdBlocks(path, await readBytes(file, table.offset, table.entries * 4), table, sizeBytes)
+  const blocks = readVhdBlocks(path, await file.read(table.offset, table.entries * 4), table, sizeBytes)
   const extents: { fileOffset: number; offset: number; lengthBytes: number }[] = []
   await withFile(path, async (read) => {
     for (const block of blocks) {
@@ -165,14 +166,15 @@ async function measureData(
   }
 }
 
-async function requireRoom(tempDir: string, path: string, neededBytes: number): Promise<void> {
+/** Room for bytes that are to lie in the folder for a while. Throws device-rejected. */
+export async function requireRoom(tempDir: string, object: string, neededBytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(tempDir).catch((error: unknown) => {
     throw fileError(error, tempDir)
   })
   const freeBytes = bavail * bsize
   if (freeBytes < neededBytes + spareBytes)
-    throw new AppError('device-rejected', 'There is no room to convert the image', {
-      object: path,
+    throw new AppError('device-rejected', 'There is no room for the image on this computer', {
+      object,
       facts: { folder: tempDir, needed: formatBytes(neededBytes + spareBytes), free: formatBytes(freeBytes) },
       advice: 'Make room there, or choose another folder for temporary files (TMPDIR).',
     })

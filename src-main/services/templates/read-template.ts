@@ -1,5 +1,3 @@
-import { readdir } from 'node:fs/promises'
-import { join, sep } from 'node:path'
 import type { Template, TemplateSource } from '#shared/domain/compute.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
@@ -14,36 +12,47 @@ import {
 } from '#main/protocols/images/image-template.ts'
 import { readOvf } from '#main/protocols/ovf/read-ovf.ts'
 import { maxXmlBytes } from '#main/protocols/xml/xml.ts'
-import { fileError, inspectLocalImages, localFile, readText } from './local-files.ts'
 import { openOvfPackage } from './ovf-package.ts'
+import { inspectImages, readText, type OpenSourceFiles, type SourceFiles } from './source-files.ts'
 
 export interface ConsoleTemplateDeps {
   /** Of the staging host's driver. */
   readonly buildConfiguration: BuildConfiguration
+  readonly openSourceFiles: OpenSourceFiles
   readonly signal: AbortSignal
 }
 
 type Source<K extends TemplateSource['kind']> = Extract<TemplateSource, { kind: K }>
 
 /**
- * Reads a template that lies on this computer: everything that staging must know, without copying anything. Throws
- * not-found, auth-failed (no right to read), bad-request (damaged, inconsistent or hostile), not-supported.
+ * Reads a template of files that the console reads: everything that staging must know, without copying anything.
+ * Throws not-found, auth-failed (no right to read), bad-request (damaged, inconsistent or hostile), not-supported, and
+ * what the connection to a server throws.
  */
 export async function readConsoleTemplate(
   source: TemplateSource,
   deps: ConsoleTemplateDeps,
 ): Promise<Template> {
   deps.signal.throwIfAborted()
-  if (source.kind === 'ovf') return readOvfTemplate(source, deps)
-  if (source.kind === 'domain' || source.on !== 'console')
+  if (source.kind === 'domain' || source.on === 'host')
     throw new AppError('bug', `A template of kind ${source.kind} is read by its host, not by the console`)
-  return source.kind === 'folder' ? readFolder(source, deps) : readImages(source, deps)
+  const files = deps.openSourceFiles(source.on, deps.signal)
+  switch (source.kind) {
+    case 'folder':
+      return readFolder(source, files, deps)
+    case 'image':
+      return readImages(source, files, deps)
+    case 'ovf':
+      return readOvfTemplate(source, files, deps)
+  }
 }
 
-async function readFolder(source: Source<'folder'>, deps: ConsoleTemplateDeps): Promise<Template> {
-  const names = await readdir(source.path).catch((error: unknown) => {
-    throw fileError(error, source.path)
-  })
+async function readFolder(
+  source: Source<'folder'>,
+  from: SourceFiles,
+  { signal }: ConsoleTemplateDeps,
+): Promise<Template> {
+  const names = await from.list(source.path)
   const [configuration, ...others] = names.filter((name) => /\.xml$/i.test(name))
   if (configuration === undefined || others.length > 0)
     throw new AppError(
@@ -51,20 +60,24 @@ async function readFolder(source: Source<'folder'>, deps: ConsoleTemplateDeps): 
       `The folder has ${configuration === undefined ? 0 : others.length + 1} configurations (*.xml); it must have one`,
       { object: source.path },
     )
-  const file = await localFile(join(source.path, configuration), source.path)
+  const file = await from.open(from.path.join(source.path, configuration), source.path)
   const template = readDomainTemplate(await readText(file, maxXmlBytes), `The configuration ${configuration}`)
-  const images = folderImages(template.images, source.path, sep === '\\' ? '\\' : '/')
+  const images = folderImages(template.images, source.path, from.path.sep)
   const files = await Promise.all(
-    images.map(async ({ path, ...claim }) => ({ file: await localFile(path, source.path), ...claim })),
+    images.map(async ({ path, ...claim }) => ({ file: await from.open(path, source.path), ...claim })),
   )
-  return completeDomainTemplate(source, template, await inspectLocalImages(files, deps.signal))
+  return completeDomainTemplate(source, template, await inspectImages(files, signal))
 }
 
-async function readImages(source: Source<'image'>, deps: ConsoleTemplateDeps): Promise<Template> {
+async function readImages(
+  source: Source<'image'>,
+  from: SourceFiles,
+  deps: ConsoleTemplateDeps,
+): Promise<Template> {
   const files = await Promise.all(
     source.paths.map(async (path) => {
       const claimedFormat = formatOfName(path)
-      const file = await localFile(path)
+      const file = await from.open(path)
       return claimedFormat === undefined ? { file } : { file, claimedFormat }
     }),
   )
@@ -72,13 +85,17 @@ async function readImages(source: Source<'image'>, deps: ConsoleTemplateDeps): P
     source,
     name: nameOfImage(source.paths[0] ?? ''),
     hardware: source.hardware,
-    images: await inspectLocalImages(files, deps.signal),
+    images: await inspectImages(files, deps.signal),
     buildConfiguration: deps.buildConfiguration,
   })
 }
 
-async function readOvfTemplate(source: Source<'ovf'>, deps: ConsoleTemplateDeps): Promise<Template> {
-  const ovf = await openOvfPackage(source.path)
+async function readOvfTemplate(
+  source: Source<'ovf'>,
+  from: SourceFiles,
+  deps: ConsoleTemplateDeps,
+): Promise<Template> {
+  const ovf = await openOvfPackage(source.path, from)
   const descriptor = readOvf(ovf.descriptor)
   const warnings = [...ovf.warnings, ...descriptor.warnings]
   const files = await Promise.all(
@@ -95,7 +112,7 @@ async function readOvfTemplate(source: Source<'ovf'>, deps: ConsoleTemplateDeps)
       return { file }
     }),
   )
-  const images = await inspectLocalImages(files, deps.signal)
+  const images = await inspectImages(files, deps.signal)
   for (const [index, { facts, source: name }] of images.entries()) {
     const capacity = descriptor.disks[index]?.capacityBytes
     if (capacity !== undefined && capacity !== facts.virtualSizeBytes)

@@ -8,7 +8,9 @@ import { templateSchema, type Template } from '#shared/domain/compute.ts'
 import { GiB, MiB } from '#shared/units/bytes.ts'
 import { imageBytes } from '#test/fixtures/images/images.ts'
 import { readConsoleTemplate } from './read-template.ts'
-import { openTemplateFile } from './template-content.ts'
+import { localFiles } from './local-files.ts'
+import type { OpenSourceFiles } from './source-files.ts'
+import { templateFileOpener } from './template-content.ts'
 
 let root: string
 let folder: string
@@ -20,8 +22,11 @@ beforeEach(async () => {
   folder = await mkdtemp(join(root, 'case-'))
 })
 
+const { signal } = new AbortController()
+const openSourceFiles: OpenSourceFiles = (_on, until) => localFiles(until)
 const deps = {
-  signal: new AbortController().signal,
+  signal,
+  openSourceFiles,
   buildConfiguration: (vm: Template['vm'], disks: readonly object[]) => ({
     format: 'libvirt-xml' as const,
     text: JSON.stringify({ vm, disks }),
@@ -38,7 +43,7 @@ const contentOf = async (template: Template, index = 0): Promise<Uint8Array> => 
   const file = template.files[index]
   if (file === undefined) throw new Error('no such file')
   const chunks: Uint8Array[] = []
-  for await (const chunk of openTemplateFile(template, file)()) chunks.push(chunk)
+  for await (const chunk of templateFileOpener(openSourceFiles)(template, file)(signal)) chunks.push(chunk)
   return Buffer.concat(chunks)
 }
 

@@ -4,6 +4,8 @@ import net from 'node:net'
 export interface CutOptions {
   /** Cuts each connection after so many bytes from the server; undefined: not by itself. */
   readonly afterServerBytes?: number
+  /** Done instead of cutting; nothing passes any more. */
+  readonly instead?: () => void
 }
 
 /** A TCP relay on 127.0.0.1 that can cut its connections, or go silent as a pulled cable does. */
@@ -101,10 +103,15 @@ export class CuttingProxy {
     let seen = 0
     target.on('data', (chunk) => {
       if (this.#isSilent) return
-      const limit = this.#options.afterServerBytes
+      const { afterServerBytes: limit, instead } = this.#options
       this.serverBytes += chunk.length
       seen += chunk.length
       if (limit !== undefined && seen >= limit) {
+        if (instead !== undefined) {
+          this.silence()
+          instead()
+          return
+        }
         client.write(chunk.subarray(0, Math.max(0, chunk.length - (seen - limit))))
         client.resetAndDestroy()
         target.destroy()

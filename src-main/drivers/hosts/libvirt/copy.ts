@@ -96,7 +96,7 @@ size=$(stat -c %s -- "$mnt/$name")
            */
           async function* counted(): AsyncGenerator<Uint8Array> {
             try {
-              for await (const chunk of content()) {
+              for await (const chunk of content(signal)) {
                 hash.update(chunk)
                 bytes += chunk.length
                 yield chunk
@@ -112,11 +112,12 @@ size=$(stat -c %s -- "$mnt/$name")
           } catch (error) {
             throw failure === undefined ? error : failure.error
           }
-          if (failure !== undefined || bytes !== sizeBytes)
+          // all of it came, and its source says that it is not what it should be
+          if (failure !== undefined) throw failure.error
+          if (bytes !== sizeBytes)
             throw new AppError('bad-request', `The content of ${name} could not be read to its end`, {
               object: `LUN ${lun.name} on host ${config.name}`,
               effect: 'done',
-              cause: failure?.error,
             })
           return { name, sizeBytes, sha256: hash.digest('hex') }
         },

@@ -1,0 +1,58 @@
+import { posix } from 'node:path'
+import { sshConnectionSchema } from '#shared/domain/connection.ts'
+import { AppError } from '#shared/errors/app-error.ts'
+import { present } from './parse-options.ts'
+import { parseAddress } from './ssh-options.ts'
+
+export interface SftpPlace {
+  readonly server: { readonly host: string; readonly port?: number; readonly user?: string }
+  /** As the server takes it: absolute, or from the login folder. */
+  readonly path: string
+}
+
+const advice = 'Write it as sftp://[user@]server[:port]/path; /~/path begins in the login folder.'
+
+/**
+ * "sftp://root@files1:2222/srv/web%20server"; undefined: it is a path. Throws bad-request, without repeating a
+ * password that was written into it.
+ */
+export function parseSftpUrl(text: string): SftpPlace | undefined {
+  const { scheme, authority = '', path = '' } = urlPattern.exec(text)?.groups ?? {}
+  if (scheme === undefined) return undefined
+  if (scheme.toLowerCase() !== 'sftp')
+    throw new AppError('bad-request', `Files are not read over "${scheme}"`, { advice })
+  if (/:[^@]*@/.test(authority))
+    throw new AppError(
+      'bad-request',
+      'A password does not belong into an address, where others can read it',
+      {
+        advice: 'Leave it out: it is asked for, or --password-env names a variable that holds it.',
+      },
+    )
+  const { user, ...place } = parseAddress(authority)
+  const server = { ...place, ...present({ user: user === undefined ? undefined : decode(user) }) }
+  if (!sshConnectionSchema.safeParse(server).success)
+    throw new AppError('bad-request', `"${authority}" is not the address of a server`, { advice })
+  const decoded = decode(path)
+  if (decoded === '' || decoded === '/' || decoded.includes('\0'))
+    throw new AppError('bad-request', `"${text}" names no file or folder`, { advice })
+  const fromLogin = decoded === '/~' ? '.' : decoded.replace(/^\/~\//, '')
+  return { server, path: posix.normalize(fromLogin).replace(/(?<=.)\/$/, '') }
+}
+
+const urlPattern = /^(?<scheme>[a-z][a-z0-9+.-]*):\/\/(?<authority>[^/]*)(?<path>.*)$/is
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch (error) {
+    throw new AppError(
+      'bad-request',
+      `"${text}" has a "%" that is not followed by a character's two digits`,
+      {
+        advice: 'Write a "%" itself as %25.',
+        cause: error,
+      },
+    )
+  }
+}
