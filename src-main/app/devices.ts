@@ -5,21 +5,22 @@ import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import { createLinuxStorageArray } from '#main/drivers/arrays/linux-storage/driver.ts'
 import { createEmbeddedArray } from '#main/drivers/arrays/embedded/driver.ts'
 import { choosePort } from '#main/drivers/arrays/embedded/portal.ts'
+import type { ChapSecrets } from '#main/drivers/chap-secrets.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import { createEmbeddedHost, type ThisComputer } from '#main/drivers/hosts/embedded/driver.ts'
 import { createLibvirtHost } from '#main/drivers/hosts/libvirt/driver.ts'
 import type { Candidates } from '#main/services/inventory.ts'
 import type { Store } from '#main/store/store.ts'
-import type { SecretProvider, SshPool } from '#main/transports/ssh/contract.ts'
+import type { SshPool } from '#main/transports/ssh/contract.ts'
 import { productVersion } from './version.ts'
 
 /** What drivers are made from. */
 export interface DriverParts {
   readonly store: Store
   readonly ssh: SshPool
-  readonly secrets: SecretProvider
-  readonly computer: ThisComputer
+  readonly secrets: ChapSecrets
+  readonly computer: Omit<ThisComputer, 'secrets'>
 }
 
 /** Drivers of the configured devices, made once for each configuration. */
@@ -39,20 +40,14 @@ export function createDevices({
           return createEmbeddedArray(config, {
             folder: join(computer.dataDir, 'arrays', config.name),
             productVersion,
-            getPassword: (signal) => {
-              const label = `CHAP secret of array ${config.name}`
-              return secrets.getSecret(
-                { purpose: 'password', label, source: config.settings.login?.password },
-                signal,
-              )
-            },
+            secrets,
           })
       }
     },
     host: (config) =>
       config.driver === 'embedded'
-        ? createEmbeddedHost(config, computer)
-        : createLibvirtHost(config, ssh.session(`host ${config.name}`, config.connection)),
+        ? createEmbeddedHost(config, { ...computer, secrets })
+        : createLibvirtHost(config, ssh.session(`host ${config.name}`, config.connection), secrets),
   }
   const arrays = new Map<string, ArrayDriver>()
   const hosts = new Map<string, HostDriver>()

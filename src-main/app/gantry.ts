@@ -34,9 +34,10 @@ import { createUnits } from '#main/services/units/units.ts'
 import { openStore } from '#main/store/store.ts'
 import { createSshPool } from '#main/transports/ssh/pool.ts'
 import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
+import { createChapSecrets } from './chap-secrets.ts'
 import { createDevices } from './devices.ts'
 import { consoleInitiatorName } from './initiator-name.ts'
-import { lockOwner } from './lock-owner.ts'
+import { locks } from './lock-owner.ts'
 import { openLun } from './open-lun.ts'
 import { inventoryRecords } from './records.ts'
 import { createUnitDevices } from './unit-devices.ts'
@@ -66,15 +67,16 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
   const ssh = createSshPool({ dataDir, env, secrets })
   const events = createEventHub()
   const initiatorName = consoleInitiatorName(dataDir)
-  const unitDevices = createUnitDevices(secrets, initiatorName)
+  const chapSecrets = createChapSecrets(secrets)
+  const unitDevices = createUnitDevices(chapSecrets, initiatorName)
   const devices = createDevices({
     store,
     ssh,
-    secrets,
+    secrets: chapSecrets,
     computer: {
       dataDir,
       initiatorName,
-      openLun: (lun, initiator, signal) => openLun(unitDevices, lun, initiator, signal),
+      openLun: (lun, way, signal) => openLun(unitDevices, lun, way, signal),
     },
   })
   const records = inventoryRecords(store)
@@ -90,10 +92,10 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     kinds: [
       stageKind({ devices, records, openTemplateFile }),
       stageDisksKind({ devices, records, openTemplateFile, ...unitWork }),
-      deployKind({ devices, records, ...unitWork }),
-      decommissionKind(devices, records),
+      deployKind({ devices, records, locks, ...unitWork }),
+      decommissionKind({ devices, records, locks, unitDevices }),
       exportKind({ devices, records, openFolder: openExportFolder }),
-      restoreKind(devices),
+      restoreKind({ devices, locks, unitDevices }),
       singleStepKind(devices, records),
       unitWorkKind(unitWork),
     ],
@@ -128,7 +130,7 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     ...createInventory(context, devices.candidates),
     ...createContainers(context),
     ...createOperations(context),
-    ...createUnits({ unitDevices, lockOwner }),
+    ...createUnits({ unitDevices, locks }),
     ...createJobHandlers(context),
   }
   const stopFollowing =

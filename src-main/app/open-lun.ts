@@ -1,16 +1,17 @@
 import type { LunAddress } from '#shared/domain/storage.ts'
-import type { SeenLun } from '#main/drivers/hosts/embedded/attach.ts'
+import { chapOf } from '#shared/domain/unit-device.ts'
+import type { LunLoginWay, SeenLun } from '#main/drivers/hosts/embedded/attach.ts'
 import type { UnitDevices } from '#main/units/devices.ts'
 
 /** A LUN as the console's own initiator sees it; only read. */
 export async function openLun(
   devices: UnitDevices,
   { portal, target, lun }: LunAddress,
-  initiatorName: string,
+  { initiatorName, login }: LunLoginWay,
   signal: AbortSignal,
 ): Promise<SeenLun> {
   const { device, lun: facts } = await devices.open(
-    { kind: 'iscsi', portal, target, lun, initiatorName },
+    { kind: 'iscsi', portal, target, lun, initiatorName, ...chapOf(login) },
     'read',
     signal,
   )

@@ -1,11 +1,11 @@
 import type { LunFactsInBand } from '#shared/contract/units.ts'
 import type { PortalLogin, UnitDevice } from '#shared/domain/unit-device.ts'
-import { AppError, toAppError } from '#shared/errors/app-error.ts'
+import { toAppError } from '#shared/errors/app-error.ts'
+import type { ChapSecrets } from '#main/drivers/chap-secrets.ts'
 import { lunIdentities } from '#main/protocols/lun/identity.ts'
 import { openFileDevice } from '#main/transports/block/file-device.ts'
 import { createIscsiInitiator, type IscsiInitiator, type LoginWay } from '#main/transports/iscsi/initiator.ts'
 import type { LunFacts } from '#main/transports/iscsi/lun-facts.ts'
-import type { SecretProvider } from '#main/transports/ssh/contract.ts'
 import type { LunsOfPortal, OpenedDevice, UnitDevices } from '#main/units/devices.ts'
 import { mapLimited } from '#main/units/map-limited.ts'
 
@@ -16,10 +16,9 @@ const targetsAtATime = 8
  * @param ownName the console's own name as an initiator, where the login gives none
  */
 export function createUnitDevices(
-  provider: SecretProvider,
+  secrets: ChapSecrets,
   ownName: string,
 ): UnitDevices & { close(): Promise<void> } {
-  const secrets = new Map<string, Promise<string | undefined>>()
   const initiators = new Map<string, IscsiInitiator>()
   const initiatorOf = ({ initiatorName = ownName }: PortalLogin): IscsiInitiator => {
     const initiator = initiators.get(initiatorName) ?? createIscsiInitiator(initiatorName)
@@ -27,29 +26,16 @@ export function createUnitDevices(
     return initiator
   }
 
-  /** Logs in. A secret is asked for once for all LUNs of a portal, and again when it was wrong. */
-  async function logIn<T>(
+  const logIn = async <T>(
     { portal, chap }: PortalLogin,
     signal: AbortSignal,
     use: (way: LoginWay) => Promise<T>,
-  ): Promise<T> {
-    if (chap === undefined) return use({ portal })
-    const label = `CHAP secret of ${chap.user} at ${portal}`
-    const asked =
-      secrets.get(label) ?? provider.getSecret({ purpose: 'password', label, source: chap.secret }, signal)
-    secrets.set(label, asked)
-    let secret: string | undefined
-    try {
-      secret = await asked
-      if (secret === undefined) throw noSecret(label, portal)
-      return await use({ portal, credentials: { name: chap.user, secret } })
-    } catch (error) {
-      // not worth keeping: nobody gave one, or the target refused it
-      const isWrong = secret === undefined || toAppError(error).code === 'auth-failed'
-      if (isWrong && secrets.get(label) === asked) secrets.delete(label)
-      throw error
-    }
-  }
+  ): Promise<T> =>
+    chap === undefined
+      ? use({ portal })
+      : secrets.use({ user: chap.user, password: chap.secret }, portal, signal, (secret) =>
+          use({ portal, credentials: { name: chap.user, secret } }),
+        )
 
   async function listLuns(login: PortalLogin, signal: AbortSignal): Promise<LunsOfPortal> {
     const initiator = initiatorOf(login)
@@ -86,17 +72,10 @@ export function createUnitDevices(
         : openLun(device, access === 'read', signal),
     listLuns,
     async close() {
-      secrets.clear()
       await Promise.all([...initiators.values()].map((initiator) => initiator.close()))
     },
   }
 }
-
-const noSecret = (label: string, portal: string): AppError =>
-  new AppError('auth-failed', `There is no ${label}`, {
-    object: `portal ${portal}`,
-    advice: 'Run it on a terminal, or name a variable that holds the secret: --chap-secret-env.',
-  })
 
 function factsInBand({ inquiry, serial, names }: LunFacts): LunFactsInBand {
   const { vendor, product, revision } = inquiry

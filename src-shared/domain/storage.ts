@@ -61,6 +61,17 @@ export const linuxStorageConfigSchema = z.object({
 })
 export type LinuxStorageConfig = z.infer<typeof linuxStorageConfigSchema>
 
+/** What initiators must prove to log in (CHAP); the secret itself is fetched when it is needed and stored nowhere. */
+export const chapLoginSchema = z.object({
+  user: z
+    .string()
+    .min(1)
+    .max(128)
+    .regex(/^[\x21-\x7e]+$/, 'a CHAP user is ASCII without blanks'),
+  password: secretSourceSchema,
+})
+export type ChapLogin = z.infer<typeof chapLoginSchema>
+
 /** This computer as an array. `volumes` are folders of it; name -> path. */
 export const embeddedConfigSchema = z.object({
   name: nameSchema,
@@ -70,8 +81,8 @@ export const embeddedConfigSchema = z.object({
       volumes: z.record(nameSchema, localPathSchema),
       /** Where the LUNs are served. Port 0: a free one is chosen when the array is added, and kept. */
       portal: portalSchema.default('127.0.0.1:0'),
-      /** What initiators must know where the portal can be reached from other computers (CHAP). */
-      login: z.object({ user: z.string().min(1).max(128), password: secretSourceSchema }).optional(),
+      /** Needed where the portal can be reached from other computers. */
+      login: chapLoginSchema.optional(),
       /** The user's word that other computers may reach the portal. */
       openToNetwork: z.boolean().default(false),
       ...targetSettings,
@@ -91,7 +102,7 @@ export const arrayConfigSchema = z.discriminatedUnion('driver', [
 export type ArrayConfig = z.infer<typeof arrayConfigSchema>
 
 /** What initiators must log in with; undefined: their name alone. */
-export const loginOfArray = (config: ArrayConfig): EmbeddedConfig['settings']['login'] =>
+export const loginOfArray = (config: ArrayConfig): ChapLogin | undefined =>
   config.driver === 'embedded' ? config.settings.login : undefined
 
 /** Whether a portal, host:port, can be reached from this computer alone. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { secretSourceSchema } from './connection.ts'
 import { initiatorNameSchema } from './names.ts'
+import type { ChapLogin } from './storage.ts'
 
 /** A portal and how the console logs in there. */
 export const portalLoginSchema = z.object({
@@ -12,6 +13,10 @@ export const portalLoginSchema = z.object({
   chap: z.object({ user: z.string().min(1).max(255), secret: secretSourceSchema }).optional(),
 })
 export type PortalLogin = z.infer<typeof portalLoginSchema>
+
+/** The part of a {@link PortalLogin} that an array's login makes. */
+export const chapOf = (login: ChapLogin | undefined): Pick<PortalLogin, 'chap'> =>
+  login === undefined ? {} : { chap: { user: login.user, secret: login.password } }
 
 /** Where a unit is: a file or block device of this computer, or a LUN that the console reads by itself. */
 export const unitDeviceSchema = z.discriminatedUnion('kind', [

@@ -12,6 +12,7 @@ import { createEmbeddedArray } from '#main/drivers/arrays/embedded/driver.ts'
 import { choosePort } from '#main/drivers/arrays/embedded/portal.ts'
 import { objectPath, volumePath } from '#main/drivers/arrays/layout.ts'
 import type { ArrayBench } from './array-bench.ts'
+import { chapSecretsOf } from '#test/support/chap-secrets.ts'
 import { inquire, logIn } from './own-initiator.ts'
 
 export const lunLimitOfBench = 4
@@ -60,7 +61,7 @@ export async function startEmbeddedBench(options: EmbeddedBenchOptions = {}): Pr
     createEmbeddedArray(of, {
       folder,
       productVersion: '0.0.0',
-      getPassword: () => Promise.resolve(password),
+      secrets: chapSecretsOf(password),
     })
   const driver = console()
   const stop = async (): Promise<void> => {

@@ -296,6 +296,18 @@ test('a CHAP secret reaches the process alone: after its restart the portal stay
   expect(await listens()).toBe(false)
   await scratch.run(knows.createLun(lun, host))
   await open(secret)
+
+  const changed = 'changed-secret-0123'
+  await array.console(config, changed).listLuns(never)
+  await open(changed)
+  expect((await failureOf(open(secret))).code).toBe('auth-failed')
+  // a console that has to ask does so for a closed portal, and where it is looked at
+  const login = { user: 'lab', password: { from: 'prompt' as const } }
+  const asks = array.console({ ...config, settings: { ...config.settings, login } }, secret)
+  await asks.listLuns(never)
+  await open(changed)
+  await asks.probe(never)
+  await open(secret)
 }, 60_000)
 
 test('a process without LUNs ends by itself', async () => {

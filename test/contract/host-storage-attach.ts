@@ -7,10 +7,13 @@ import {
   context,
   endProcess,
   eventually,
+  findOnHost,
   mountedUnit,
   never,
   onHost,
   putAway,
+  sizeFor,
+  unitSpec,
 } from './host-storage-bench.ts'
 import type { HostPromise, HostStorageBench } from './host-storage-bench.ts'
 
@@ -100,6 +103,39 @@ export const attachPromises: readonly HostPromise[] = [
       await assertFails('device-rejected', bench.driver.attachLun(missing).run(context))
       await bench.driver.detachLun(missing).run(context)
       await assertGone(bench, { ...lun, serial: missing.serial })
+    },
+  },
+  {
+    name: 'CHAP: a LUN that asks for a login is attached and prepared with the right secret alone, which is in no argument',
+    async run(bench) {
+      const lun = await bench.newLun(sizeFor.ext4)
+      const [secret, wrong] = ['canary "secret" $of a lun', 'canary secret of nobody']
+      const login = { user: 'lab$user', password: { from: 'prompt' as const } }
+      await bench.askForChap(lun, login.user, secret)
+      const attach = (given: string | undefined) => bench.driverThatKnows(given).attachLun(lun, login)
+      for (const given of [wrong, undefined]) {
+        const error = await assertFails('auth-failed', attach(given).run(context))
+        assert.match(error.message, /secret/)
+        assert.ok(!JSON.stringify([error.message, error.advice, error.facts]).includes(wrong))
+        await assertGone(bench, lun)
+      }
+      const without = await assertFails('auth-failed', bench.driver.attachLun(lun).run(context))
+      assert.match(without.message, /without CHAP/)
+      await assertGone(bench, lun)
+
+      const driver = bench.driverThatKnows(secret)
+      const { device } = await driver.attachLun(lun, login).run(context)
+      assert.equal(await onHost(bench, sh`blockdev --getsize64 ${device}`), String(sizeFor.ext4))
+      const holders = (await findOnHost(bench, secret)).split('\n').filter((name) => name !== '')
+      assert.ok(
+        holders.every((name) => name.includes('iscsi/nodes')),
+        holders.join(' '),
+      )
+      await driver.prepareUnit({ ...unitSpec(lun), login }).run(context)
+      await driver.mountUnit(lun, { fileSystem: 'ext4' }).run(context)
+      await driver.attachMounted(lun, { fileSystem: 'ext4' }, login).run(context)
+      await putAway(bench, lun)
+      assert.equal(await findOnHost(bench, secret), '')
     },
   },
   {

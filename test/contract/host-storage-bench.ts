@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createHash, randomUUID } from 'node:crypto'
-import type { HostDriver, UnitFiles } from '#main/drivers/hosts/contract.ts'
+import type { HostDriver, PrepareUnit, UnitFiles } from '#main/drivers/hosts/contract.ts'
 import { sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
@@ -26,6 +26,10 @@ export interface HostStorageBench {
   replaceLun(lun: LunAddress): Promise<void>
   /** From now on the array exports this LUN for reading only. */
   protectLun(lun: LunAddress): Promise<void>
+  /** From now on the array asks for this CHAP login. */
+  askForChap(lun: LunAddress, user: string, secret: string): Promise<void>
+  /** The driver of a console that is given this secret; undefined: none. */
+  driverThatKnows(secret: string | undefined): HostStorageDriver
   /** How many initiators are logged in. */
   countSessions(lun: LunAddress): Promise<number>
   /** The file under the LUN, where the test process can reach it. */
@@ -63,6 +67,17 @@ export async function eventually(what: string, condition: () => Promise<boolean>
   while (!(await condition())) assert.ok(Date.now() < deadline, `not within ten seconds: ${what}`)
 }
 
+/** Names of the host's files and processes (arguments, environment) that hold the text, which is in none itself. */
+export async function findOnHost(bench: HostStorageBench, text: string): Promise<string> {
+  const script = sh`cd ${bench.driver.mountPointOf(nowhere).replace(/luns.*/, '')}
+IFS= read -r text
+{ printf '%s\n' "$text" | grep -rlsaF -f - . /etc/iscsi/nodes /var/lib/iscsi/nodes
+printf '%s\n' "$text" | grep -lsaF -f - /proc/[0-9]*/cmdline /proc/[0-9]*/environ; } || true`
+  const stdin = Buffer.from(`${text}\n`)
+  return stdoutText(await bench.shell.run(script, { signal: never, stdin })).trimEnd()
+}
+const nowhere = { name: 'x', target: 'iqn.2026-11.x:x', lun: 1, serial: 'x', naa: '', portal: 'x:1' }
+
 /** Ends a process of the host and waits until it has. */
 export async function endProcess(bench: HostStorageBench, pid: string): Promise<void> {
   await onHost(bench, sh`kill -KILL ${pid}`)
@@ -74,6 +89,15 @@ export async function endProcess(bench: HostStorageBench, pid: string): Promise<
 
 export const sizeFor: Record<FileSystemType, number> = { ext4: 96 * MiB, xfs: 400 * MiB, ntfs: 96 * MiB }
 
+export const unitSpec = (lun: LunAddress, fileSystem: FileSystemType = 'ext4'): PrepareUnit => ({
+  lun,
+  unitId: randomUUID(),
+  partitionTable: 'gpt',
+  fileSystem,
+  fileSystemUuid: randomUUID(),
+  label: 'unit',
+})
+
 /** A LUN with an attached, formatted and mounted unit. */
 export async function mountedUnit(
   bench: HostStorageBench,
@@ -83,16 +107,7 @@ export async function mountedUnit(
   const { driver } = bench
   const lun = await bench.newLun(sizeFor[fileSystem], onFullVolume)
   await driver.attachLun(lun).run(context)
-  await driver
-    .prepareUnit({
-      lun,
-      unitId: randomUUID(),
-      partitionTable: 'gpt',
-      fileSystem,
-      fileSystemUuid: randomUUID(),
-      label: 'unit',
-    })
-    .run(context)
+  await driver.prepareUnit(unitSpec(lun, fileSystem)).run(context)
   await driver.mountUnit(lun, { fileSystem }).run(context)
   return lun
 }

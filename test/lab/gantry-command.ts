@@ -24,15 +24,18 @@ export interface CommandOptions {
 /** The `gantry` command as a user runs it: a process of its own on a data folder. */
 export class GantryCommand {
   readonly dataDir: string
+  readonly #env: Readonly<Record<string, string>>
 
-  constructor(dataDir = mkdtempSync(join(tmpdir(), 'gantry-data-'))) {
+  /** `env`: of every call, beside this process's own. */
+  constructor(dataDir = mkdtempSync(join(tmpdir(), 'gantry-data-')), env = {}) {
     this.dataDir = dataDir
+    this.#env = env
   }
 
   run(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
     return new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [main, ...args], {
-        env: { ...process.env, ...options.env, GANTRY_DATA_DIR: this.dataDir },
+        env: { ...process.env, ...this.#env, ...options.env, GANTRY_DATA_DIR: this.dataDir },
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       if (child.pid !== undefined) options.onStart?.(child.pid)

@@ -1,15 +1,31 @@
-import { mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  mkdtempSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { templateDisk } from '#main/cli/demo/template-disk.ts'
+import { headerPartitionOffsetBytes, lockRecordBytes, lockRecordOffset } from '#shared/domain/unit-layout.ts'
+import { decodeLockRecord } from '#main/protocols/unit/lock-record.ts'
 import type { PlannedStep } from '#shared/domain/job.ts'
 import { GantryCommand, type CommandOptions, type CommandResult } from '../lab/gantry-command.ts'
 import { observeRecords } from './observe-records.ts'
 
 const patienceMs = 15_000
 
-/** An embedded array and this computer as the host, in a folder of their own: no lab, no root. */
+/** What initiators of the bench's array must prove. */
+export const chapSecret = 'canary "secret", of the bench'
+
+/** An embedded array that asks for CHAP and this computer as the host, in a folder of their own: no lab, no root. */
 export class ThisComputerBench {
   readonly folder = mkdtempSync(join(tmpdir(), 'gt-'))
   readonly volume = join(this.folder, 'vol1')
@@ -30,7 +46,10 @@ export class ThisComputerBench {
   async open(): Promise<void> {
     mkdirSync(this.volume)
     writeFileSync(this.image, templateDisk())
-    await this.ok(['array', 'add', 'array', '--driver', 'embedded', '--volume', `vol1=${this.volume}`])
+    await this.ok([
+      ...['array', 'add', 'array', '--driver', 'embedded', '--volume', `vol1=${this.volume}`],
+      ...['--chap-user', 'bench,user', '--chap-secret-env', 'BENCH_CHAP'],
+    ])
     await this.ok(['host', 'add', 'host', '--driver', 'embedded', '--accelerator', 'emulation'])
     await this.ok(this.stage('base'))
     await this.ok(this.deploy('first'))
@@ -45,7 +64,11 @@ export class ThisComputerBench {
   }
 
   run(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    const env = { NODE_COMPILE_CACHE: join(this.folder, 'compiled'), ...options.env }
+    const env = {
+      NODE_COMPILE_CACHE: join(this.folder, 'compiled'),
+      BENCH_CHAP: chapSecret,
+      ...options.env,
+    }
     return this.gantry.run(args, { ...options, env })
   }
 
@@ -126,13 +149,26 @@ function filesOf(folder: string, base: string): string[] {
   try {
     return readdirSync(folder, { recursive: true, withFileTypes: true }).map((entry) => {
       const path = join(entry.parentPath, entry.name)
-      const size =
-        entry.isFile() && /\.(ctr|img|snap)$/.test(entry.name) ? `, ${statSync(path).size} bytes` : ''
+      const isUnit = entry.isFile() && /\.(ctr|img|snap)$/.test(entry.name)
+      const size = isUnit ? `, ${statSync(path).size} bytes${lockIn(path)}` : ''
       return `${path.slice(base.length)}${size}`
     })
   } catch {
     return []
   }
+}
+
+/** ", locked by ...", or nothing. */
+function lockIn(path: string): string {
+  const record = Buffer.alloc(lockRecordBytes)
+  const file = openSync(path, 'r')
+  try {
+    readSync(file, record, 0, record.length, headerPartitionOffsetBytes + lockRecordOffset)
+  } finally {
+    closeSync(file)
+  }
+  const found = decodeLockRecord(record)
+  return found.state === 'held' ? `, locked by ${found.lock.owner}` : ''
 }
 
 const withoutIds = (text: string): string =>

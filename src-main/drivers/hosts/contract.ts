@@ -7,7 +7,7 @@ import type {
   Vm,
   VmConfiguration,
 } from '#shared/domain/compute.ts'
-import type { Check, FileSystemType, LunAddress, OsType } from '#shared/domain/storage.ts'
+import type { ChapLogin, Check, FileSystemType, LunAddress, OsType } from '#shared/domain/storage.ts'
 import type { Action } from '../action.ts'
 
 export interface HostProbe {
@@ -26,6 +26,8 @@ export type PartitionTable = 'gpt' | 'mbr'
 /** What `prepareUnit` puts on an empty LUN: the header partition and one file system (design: files layout). */
 export interface PrepareUnit {
   readonly lun: LunAddress
+  /** As for attaching: who asks the LUN for its identity may have to log in again. */
+  readonly login?: ChapLogin | undefined
   readonly unitId: string
   readonly partitionTable: PartitionTable
   readonly fileSystem: FileSystemType
@@ -104,6 +106,11 @@ export interface DefineVmOnDisks extends Omit<DefineVm, 'disks'> {
 export interface UnitDisks {
   /** As UnitFiles.describeVm, with disks that are regions of the LUN. Sends nothing. */
   describeVm(spec: DefineVmOnDisks): VmDefinition
+  /**
+   * Who a VM of this host is in the lock of its unit (B13): a name that no other VM bears, for people too. Absent: the
+   * units of this host's VMs are not locked.
+   */
+  lockOwner?(vm: { readonly name: string; readonly uuid: string }): string
 }
 
 /** When a guest is up: a text on its serial console, or its guest agent answers. */
@@ -125,7 +132,7 @@ export interface UnitFiles {
   /** Mounts the unit's file system at a path of its own; again: succeeds. Returns the mount point. */
   mountUnit(lun: LunAddress, options: MountOptions): Action<string>
   /** attachLun and mountUnit in one, for a LUN that bears a unit. Returns the mount point. */
-  attachMounted(lun: LunAddress, options: MountOptions): Action<string>
+  attachMounted(lun: LunAddress, options: MountOptions, login?: ChapLogin): Action<string>
   /** Not mounted: succeeds. In use: busy, with who uses it. */
   unmountUnit(lun: LunAddress): Action
   /** Where mountUnit mounts it. */
@@ -190,9 +197,11 @@ export interface HostDriver {
 
   /**
    * Logs in and waits until the block device with the LUN's serial is there, read-only where the array exports it so.
-   * Again: succeeds, same device.
+   * Again: succeeds, same device. `login`: what the array asks for; its secret is sent to the host when the action runs,
+   * is in no command, argument or output, and is on the host only as long as something of the LUN is. auth-failed: the
+   * array refuses the login, or asks for one and none was given.
    */
-  attachLun(lun: LunAddress): Action<AttachedLun>
+  attachLun(lun: LunAddress, login?: ChapLogin): Action<AttachedLun>
   findAttached(lun: LunAddress, signal: AbortSignal): Promise<AttachedLun | undefined>
   /** Logs out and proves that the device is gone. Refuses (busy) while it is mounted. Not there: succeeds. */
   detachLun(lun: LunAddress): Action
@@ -204,7 +213,8 @@ export interface HostDriver {
 
   /** Registers it. A VM of that name or UUID that is not this one: busy. Again: succeeds. */
   defineVm(vm: VmDefinition): Action
-  startVm(uuid: string): Action
+  /** `login`: of the array that it runs from, for a hypervisor that opens LUNs by itself. */
+  startVm(uuid: string, login?: ChapLogin): Action
   /** Waits until the guest says that it is up. timeout with the last lines of the console in the facts. */
   waitForGuest(
     vm: Pick<VmDefinition, 'uuid' | 'consoleLog'>,

@@ -89,7 +89,7 @@ function exportSteps(
     makeFolderStep(plan, folder),
     copyObjectStep(array, { from: container, to: plan.snapshot, mark: jobId }, 'snapshot', sizeBytes),
     mappedLunStep({ ...lunContext, osType: plan.osType }),
-    attachMountedStep({ host, lun: plan.lun }, { fileSystem: plan.fileSystem, readOnly: true }),
+    attachMountedStep({ array, host, lun: plan.lun }, { fileSystem: plan.fileSystem, readOnly: true }),
     ...plan.files.map((file, index) => receiveStep(host, plan, file, index, folder)),
     describeStep(plan, folder, jobId),
     ...takeOfflineSteps(lunContext),

@@ -1,3 +1,4 @@
+import { loginOfArray } from '#shared/domain/storage.ts'
 import type { LunAddress, LunIdentity, ObjectRef, OsType } from '#shared/domain/storage.ts'
 import type { ArrayDriver, CopyObject, CreateLun } from '#main/drivers/arrays/contract.ts'
 import type { HostDriver, MountOptions } from '#main/drivers/hosts/contract.ts'
@@ -119,14 +120,16 @@ export function mappedLunStep(context: Omit<LunSteps, 'host'>): Step {
   })
 }
 
+type AttachContext = Pick<LunSteps, 'array' | 'host' | 'lun'>
+
 /** The host finds the LUN and brings its block device online (A5). */
-export function attachStep({ host, lun }: Pick<LunSteps, 'host' | 'lun'>): Step {
+export function attachStep({ array, host, lun }: AttachContext): Step {
   return deviceStep({
     id: 'attach',
     title: `Bring LUN ${lun.name} online`,
     target: hostTarget(host),
     weight: 0.2,
-    action: host.attachLun(lun),
+    action: host.attachLun(lun, loginOfArray(array.config)),
     undo: host.detachLun(lun),
     observe: async (signal) => ((await host.findAttached(lun, signal)) === undefined ? 'absent' : 'present'),
   })
@@ -134,21 +137,18 @@ export function attachStep({ host, lun }: Pick<LunSteps, 'host' | 'lun'>): Step 
 
 /** The host brings a LUN online that bears a unit, and mounts its file system where it has one. */
 export const attachUnitStep = (
-  where: Pick<LunSteps, 'host' | 'lun'>,
+  where: AttachContext,
   fileSystem: MountOptions['fileSystem'] | undefined,
 ): Step => (fileSystem === undefined ? attachStep(where) : attachMountedStep(where, { fileSystem }))
 
 /** The same for a LUN that has a file system, which is mounted: nothing is partitioned or formatted (A10). */
-export function attachMountedStep(
-  { host, lun }: Pick<LunSteps, 'host' | 'lun'>,
-  options: MountOptions,
-): Step {
+export function attachMountedStep({ array, host, lun }: AttachContext, options: MountOptions): Step {
   return deviceStep({
     id: 'attach',
     title: `Bring LUN ${lun.name} online and mount its ${options.fileSystem} file system`,
     target: hostTarget(host),
     weight: 0.25,
-    action: unitFilesOf(host).attachMounted(lun, options),
+    action: unitFilesOf(host).attachMounted(lun, options, loginOfArray(array.config)),
     undo: inOrder(unitFilesOf(host).unmountUnit(lun), host.detachLun(lun)),
     observe: async (signal) => {
       const found = await host.findAttached(lun, signal)

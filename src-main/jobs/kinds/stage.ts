@@ -1,4 +1,5 @@
 import type { Template, TemplateFile } from '#shared/domain/compute.ts'
+import { loginOfArray } from '#shared/domain/storage.ts'
 import type { FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { PartitionTable } from '#main/drivers/hosts/contract.ts'
@@ -81,6 +82,7 @@ export function stageKind({ devices, records, openTemplateFile }: StageDependenc
           weight: 0.3,
           action: unitFilesOf(host).prepareUnit({
             lun: plan.lun,
+            login: loginOfArray(array.config),
             unitId: plan.unitId,
             partitionTable: plan.partitionTable,
             fileSystem: plan.fileSystem.type,

@@ -1,3 +1,4 @@
+import type { ChapLogin } from '#shared/domain/storage.ts'
 import type { HostDriver, VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { Step } from '../step.ts'
 import { deviceStep } from './device-step.ts'
@@ -16,13 +17,17 @@ export const defineStep = (host: HostDriver, vm: VmDefinition): Step =>
   })
 
 /** Starts a VM; undone by ending it at once. */
-export const startStep = (host: HostDriver, vm: { readonly name: string; readonly uuid: string }): Step =>
+export const startStep = (
+  host: HostDriver,
+  vm: { readonly name: string; readonly uuid: string },
+  login: ChapLogin | undefined,
+): Step =>
   deviceStep({
     id: 'start',
     title: `Start VM ${vm.name}`,
     target: hostTarget(host),
     weight: 0.5,
-    action: host.startVm(vm.uuid),
+    action: host.startVm(vm.uuid, login),
     undo: host.stopVm(vm.uuid),
     observe: async (signal) =>
       (await host.findVm(vm.uuid, signal))?.state === 'running' ? 'present' : 'absent',

@@ -14,32 +14,22 @@ interface NewVm {
   readonly initiator: string
   readonly unit: Unit
   readonly header: UnitHeader
-  /** The array asks for more than the initiator's name. */
-  readonly needsLogin: boolean
-  readonly input: { readonly container: string; readonly verify: boolean }
+  readonly input: { readonly container: string; readonly verify: boolean; readonly breakLock: boolean }
 }
 
-type OnUnit = Pick<DeployPlan, 'vm' | 'fileSystem' | 'verify'>
+type OnUnit = Pick<DeployPlan, 'vm' | 'fileSystem' | 'verify' | 'lock'>
 
 /** What of a deployment follows from the container's layout. Throws not-supported when the host has no way with it. */
 export const onUnit = (host: HostDriver, vm: NewVm): OnUnit =>
   vm.header.layout === 'disks' ? onDisks(host, vm) : onFiles(host, vm)
 
-function onDisks(
-  host: HostDriver,
-  { name, uuid, lun, initiator, unit, header, needsLogin, input }: NewVm,
-): OnUnit {
+function onDisks(host: HostDriver, { name, uuid, lun, initiator, unit, header, input }: NewVm): OnUnit {
   const object = `container ${input.container}, host ${host.config.name}`
   if (host.disks === undefined)
     throw new AppError('not-supported', 'This host does not run VMs from containers of disks', {
       object,
       advice:
         'Deploy it on this computer (gantry host add NAME --driver embedded), or stage the template as files: --layout files.',
-    })
-  if (needsLogin)
-    throw new AppError('not-supported', 'The array asks initiators for a secret, which QEMU is not given', {
-      object,
-      advice: 'Deploy from an array whose portal only this computer reaches, without a login.',
     })
   const regions = header.disks.map(({ index }) => findDisk(unit, index, object))
   const vm = host.disks.describeVm({
@@ -50,8 +40,14 @@ function onDisks(
     template: header.vm.configuration,
     disks: regions.map(({ disk, offsetBytes, sizeBytes }) => ({ index: disk.index, offsetBytes, sizeBytes })),
   })
-  if (!input.verify) return { vm }
-  return { vm, verify: regions.map(({ disk, sizeBytes }) => ({ index: disk.index, sizeBytes })) }
+  const owner = host.disks.lockOwner?.(vm)
+  return {
+    vm,
+    ...(owner === undefined ? {} : { lock: { owner, breaks: input.breakLock } }),
+    ...(input.verify
+      ? { verify: regions.map(({ disk, sizeBytes }) => ({ index: disk.index, sizeBytes })) }
+      : {}),
+  }
 }
 
 function onFiles(host: HostDriver, { name, uuid, lun, header, input }: NewVm): OnUnit {

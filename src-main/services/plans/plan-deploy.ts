@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { OperationOf } from '#shared/contract/operations.ts'
 import { portalOnHost } from '#shared/domain/compute.ts'
-import { loginOfArray, type ObjectRef } from '#shared/domain/storage.ts'
+import type { ObjectRef } from '#shared/domain/storage.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
@@ -133,7 +133,6 @@ function deployPlan(array: ArrayDriver, host: HostDriver, name: string, choices:
       name,
       uuid,
       lun,
-      needsLogin: loginOfArray(array.config) !== undefined,
     }),
     start: input.start,
     ...(input.wait === undefined

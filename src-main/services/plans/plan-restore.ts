@@ -17,7 +17,7 @@ export async function planRestore(
   const deployments = chosen(context, input)
   const restores = await restoreLostLunsOf(context, deployments, signal)
   const plans = await Promise.all(
-    deployments.map((deployment) => planOne(context, deployment, input.start, signal)),
+    deployments.map((deployment) => planOne(context, deployment, input, signal)),
   )
   const lacking = plans.filter(
     ({ attach, mount, define, start }) => attach || mount || define !== undefined || start,
@@ -41,7 +41,7 @@ function chosen({ store }: ServiceContext, { host, deployments }: Input): Deploy
 async function planOne(
   context: ServiceContext,
   deployment: Deployment,
-  start: Input['start'],
+  { start, breakLock }: Input,
   signal: AbortSignal,
 ): Promise<RestorePlan> {
   const recipe = context.store.deployments.recipeOf(deployment.name)
@@ -52,13 +52,16 @@ async function planOne(
     host.findVm(deployment.vm.uuid, signal),
   ])
   const wanted = start === 'all' || (start === 'deployed' && recipe.started)
+  const isStarting = wanted && vm?.state !== 'running' && vm?.state !== 'paused'
+  const lockOwner = isStarting ? host.disks?.lockOwner?.(deployment.vm) : undefined
   return {
     deployment,
     ...(recipe.fileSystem === undefined ? {} : { fileSystem: recipe.fileSystem }),
     attach: attached === undefined || attached.partial === true,
     mount: recipe.fileSystem !== undefined && attached?.mountedAt === undefined,
     ...(vm === undefined ? { define: recipe.vm } : {}),
-    start: wanted && vm?.state !== 'running' && vm?.state !== 'paused',
+    ...(lockOwner === undefined ? {} : { lock: { owner: lockOwner, breaks: breakLock } }),
+    start: isStarting,
   }
 }
 

@@ -5,6 +5,7 @@ import type { OperationOf } from '#shared/contract/operations.ts'
 import type { ConsolePlace, Template } from '#shared/domain/compute.ts'
 import { placeForOthers, placeOfFiles } from '#shared/domain/place.ts'
 import { loginOfArray } from '#shared/domain/storage.ts'
+import { chapOf } from '#shared/domain/unit-device.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { PlannedFetch } from '#main/jobs/kinds/fetch-steps.ts'
@@ -59,7 +60,6 @@ export async function planStageDisks(
   }).base
   const lun = lunAt(input.portal)
   const { initiatorName } = context
-  const login = loginOfArray(array.config)
   const plan: StageDisksPlan = {
     array: input.array,
     container,
@@ -72,7 +72,7 @@ export async function planStageDisks(
         target: lun.target,
         lun: lun.lun,
         initiatorName,
-        ...(login === undefined ? {} : { chap: { user: login.user, secret: login.password } }),
+        ...chapOf(loginOfArray(array.config)),
       },
       images,
       unit,

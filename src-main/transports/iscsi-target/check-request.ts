@@ -1,12 +1,12 @@
 import { isIP } from 'node:net'
 import { AppError } from '#shared/errors/app-error.ts'
 import { lunIdentitySchema } from '#shared/domain/storage.ts'
-import type { TargetLunRequest } from './contract.ts'
+import type { ChapSettings, TargetLunRequest } from './contract.ts'
 
 const bad = (request: TargetLunRequest, message: string): AppError =>
   new AppError('bad-request', message, { object: request.identity.name })
 
-export const isLoopback = (host: string): boolean =>
+const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'))
 
 /** RFC 7143, 4.2.7: iqn., eui. or naa., at most 223 bytes, in lower case. */
@@ -15,7 +15,7 @@ const isIscsiName = (name: string): boolean => name.length <= 223 && iscsiName.t
 const isAscii = (text: string, most: number): boolean => text.length <= most && /^[\x20-\x7e]*$/.test(text)
 
 /** What is wrong with a LUN whatever its file is. Throws bad-request. */
-export function requireLun(request: TargetLunRequest, isLocal: boolean): void {
+export function requireLun(request: TargetLunRequest): void {
   const { identity, sizeBytes, vendor, product, initiators } = request
   if (!lunIdentitySchema.safeParse(identity).success || identity.lun > 0x3fff)
     throw bad(request, 'The identity of the LUN is not valid')
@@ -27,24 +27,23 @@ export function requireLun(request: TargetLunRequest, isLocal: boolean): void {
     throw bad(request, 'The size of a LUN is a multiple of 512 bytes, and not nothing')
   if (!isAscii(vendor, 8) || !isAscii(product, 16))
     throw bad(request, 'Vendor and product are ASCII, at most 8 and 16 characters')
-  requireChap(request, isLocal)
 }
 
-export function requireChap(request: TargetLunRequest, isLocal: boolean): void {
-  const { chap } = request
+/** What a portal may ask for. Throws bad-request. */
+export function requireChap(chap: ChapSettings | undefined, host: string): void {
   if (chap === undefined) {
-    if (isLocal) return
-    throw bad(request, 'A LUN that other computers can reach needs CHAP')
+    if (isLoopback(host)) return
+    throw new AppError('bad-request', 'A portal that other computers can reach needs CHAP', { object: host })
   }
   for (const side of [chap.initiator, chap.target]) {
     if (side === undefined) continue
     const length = Buffer.byteLength(side.secret)
-    if (length < 12 || length > 255) throw bad(request, 'A CHAP secret has 12 to 255 bytes')
+    if (length < 12 || length > 255) throw new AppError('bad-request', 'A CHAP secret has 12 to 255 bytes')
     if (side.name === '' || Buffer.byteLength(side.name) > 255)
-      throw bad(request, 'A CHAP name has 1 to 255 bytes')
+      throw new AppError('bad-request', 'A CHAP name has 1 to 255 bytes')
   }
   if (chap.target?.secret === chap.initiator.secret)
-    throw bad(request, 'The CHAP secrets of the two directions must be different')
+    throw new AppError('bad-request', 'The CHAP secrets of the two directions must be different')
 }
 
 /** A LUN that is shorter than its file would hide data. */

@@ -22,7 +22,6 @@ export interface TargetLunRequest {
   readonly product: string
   /** Initiator names that may see the LUN and log in; none: nobody. */
   readonly initiators: readonly string[]
-  readonly chap?: ChapSettings
 }
 
 export interface TargetSession {
@@ -32,17 +31,15 @@ export interface TargetSession {
   readonly startedAt: Date
 }
 
-export interface TargetLun extends Omit<TargetLunRequest, 'chap'> {
-  readonly hasChap: boolean
+export interface TargetLun extends TargetLunRequest {
   readonly sessions: readonly TargetSession[]
 }
 
 export interface IscsiTargetOptions {
-  /**
-   * Loopback unless told; port 0: any that is free (its number is in {@link IscsiTarget.portal}). On any other
-   * address LUNs without CHAP are refused.
-   */
+  /** Loopback unless told; port 0: any that is free (its number is in {@link IscsiTarget.portal}). */
   readonly portal?: Portal
+  /** What every login must prove, also one that only asks for the list of targets. Needed on any other address than loopback. */
+  readonly chap?: ChapSettings
   /** Where LUNs keep what must outlive a restart (reservations), one file for each serial. Made when missing. */
   readonly stateFolder: string
   /** What a user should see of a LUN that does not work (a full or failing disk), once for each kind of trouble. */
@@ -59,8 +56,7 @@ export interface IscsiTarget {
 
   /**
    * Serves a file. Errors, all with `effect: none`: not-found (no such file), busy (target name or file in use by
-   * another LUN), bad-request (what was asked makes no LUN: size, names, secrets, no CHAP on an open portal),
-   * device-rejected (the file cannot be opened).
+   * another LUN), bad-request (what was asked makes no LUN: size, names), device-rejected (the file cannot be opened).
    */
   addLun(request: TargetLunRequest): Promise<void>
   /**
@@ -82,8 +78,8 @@ export interface IscsiTarget {
     initiators: readonly string[],
     options?: { readonly keepSessions?: boolean },
   ): Promise<void>
-  /** For logins from now on; undefined: none asked for. not-found, bad-request. */
-  setChap(target: string, chap: ChapSettings | undefined): Promise<void>
+  /** For logins from now on; undefined: none asked for. Sessions go on. bad-request. */
+  setChap(chap: ChapSettings | undefined): void
   /** Sessions meet a unit attention "capacity changed". bad-request: smaller than it is. not-found. */
   growLun(target: string, sizeBytes: number): Promise<void>
 
@@ -94,5 +90,5 @@ export interface IscsiTarget {
   close(): Promise<void>
 }
 
-/** Rejects with busy (port in use), bad-request (address is none of this computer). */
+/** Rejects with busy (port in use), bad-request (address is none of this computer, secrets, no CHAP on an open portal). */
 export type StartIscsiTarget = (options: IscsiTargetOptions) => Promise<IscsiTarget>

@@ -39,15 +39,38 @@ describe('who may log in', () => {
     expect(text.match(/TargetName=/g)).toHaveLength(150)
   })
 
-  test('CHAP is proven in both directions', async () => {
-    await bench.addLun('web', { chap: secrets })
+  test('CHAP is proven in both directions, also for the list of targets', async () => {
+    await bench.addLun('web')
+    bench.target.setChap(secrets)
     await bench.login('web', { credentials: secrets.initiator, targetCredentials: secrets.target })
     await bench.login('web', { credentials: secrets.initiator, isid: '80aabbcc0002' })
     await expect(bench.login('web')).rejects.toThrow(refusedWith('auth-failed'))
     const wrong = { name: 'esx1', secret: 'another-secret' }
     await expect(bench.login('web', { credentials: wrong })).rejects.toThrow(refusedWith('auth-failed'))
-    await bench.target.setChap(iqnOf('web'), undefined)
+    for (const credentials of [wrong, undefined])
+      await expect(bench.discover(credentials && { credentials })).rejects.toThrow(refusedWith('auth-failed'))
+    expect(await bench.discover({ credentials: secrets.initiator })).toContain(iqnOf('web'))
+    bench.target.setChap(undefined)
     await bench.login('web', { isid: '80aabbcc0003' })
+  })
+
+  test('a changed secret holds for new logins to every LUN, old and new; who is logged in goes on', async () => {
+    await bench.addLun('web')
+    const old = { credentials: { name: 'esx1', secret: 'secret-of-the-host' } }
+    const changed = { credentials: { name: 'esx1', secret: 'changed-secret-1' } }
+    bench.target.setChap({ initiator: old.credentials })
+    const session = await bench.login('web', old)
+    bench.target.setChap({ initiator: changed.credentials })
+    await bench.addLun('db')
+    expect((await session.command({ kind: 'test-unit-ready' })).status).toBe(0)
+    for (const name of ['web', 'db']) {
+      await expect(bench.login(name, { ...old, isid: '80aabbcc0002' })).rejects.toThrow(
+        refusedWith('auth-failed'),
+      )
+      await bench.login(name, { ...changed, isid: '80aabbcc0002' })
+    }
+    await expect(bench.discover(old)).rejects.toThrow(refusedWith('auth-failed'))
+    expect(await bench.discover(changed)).toContain(iqnOf('db'))
   })
 
   test('who is taken off the list is logged out', async () => {
@@ -73,11 +96,11 @@ describe('who may log in', () => {
     ])
   })
 
-  test('a LUN that other computers could reach is refused without CHAP', async () => {
-    await bench.restart({ portal: { host: '0.0.0.0', port: 0 } })
-    await expect(bench.addLun('web')).rejects.toThrow(refusedWith('bad-request'))
-    await bench.addLun('web', { chap: secrets })
-    await expect(bench.target.setChap(iqnOf('web'), undefined)).rejects.toThrow(refusedWith('bad-request'))
+  test('a portal that other computers could reach is refused without CHAP', async () => {
+    const portal = { host: '0.0.0.0', port: 0 }
+    await expect(bench.restart({ portal })).rejects.toThrow(refusedWith('bad-request'))
+    await bench.restart({ portal, chap: secrets })
+    expect(() => bench.target.setChap(undefined)).toThrow(refusedWith('bad-request'))
   })
 
   test('connections that do not log in give way to new ones', async () => {

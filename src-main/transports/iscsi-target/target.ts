@@ -15,7 +15,7 @@ import type {
   TargetLunRequest,
 } from './contract.ts'
 import type { Portal } from '../iscsi/portal.ts'
-import { isLoopback, requireChap, requireLun, requireSize } from './check-request.ts'
+import { requireChap, requireLun, requireSize } from './check-request.ts'
 import { limits } from './limits.ts'
 import { LogicalUnit } from './logical-unit.ts'
 import { LunFile } from './lun-file.ts'
@@ -44,6 +44,7 @@ export const startIscsiTarget: StartIscsiTarget = async (options) => {
 class Target implements IscsiTarget, ConnectionHost {
   readonly room = new WriteRoom()
   portal: Portal
+  #chap: ChapSettings | undefined
   readonly #options: IscsiTargetOptions
   readonly #server: Server
   readonly #luns = new Map<string, Served>()
@@ -55,6 +56,7 @@ class Target implements IscsiTarget, ConnectionHost {
   constructor(options: IscsiTargetOptions) {
     this.#options = options
     this.portal = options.portal ?? defaultPortal
+    this.setChap(options.chap)
     this.#server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket))
   }
 
@@ -69,7 +71,7 @@ class Target implements IscsiTarget, ConnectionHost {
 
   async addLun(request: TargetLunRequest): Promise<void> {
     const { identity, path, readOnly } = request
-    requireLun(request, isLoopback(this.portal.host))
+    requireLun(request)
     if (this.#luns.has(identity.target))
       throw new AppError('busy', `The target name "${identity.target}" is in use`, { object: identity.name })
     const file = openFile(path, readOnly)
@@ -123,7 +125,7 @@ class Target implements IscsiTarget, ConnectionHost {
   ): Promise<void> {
     const served = this.#get(target)
     const request = { ...served.request, initiators }
-    requireLun(request, isLoopback(this.portal.host))
+    requireLun(request)
     served.request = request
     if (keepSessions) return
     const dropped = [...served.connections].filter(
@@ -132,12 +134,9 @@ class Target implements IscsiTarget, ConnectionHost {
     await Promise.all(dropped.map((connection) => connection.drop()))
   }
 
-  async setChap(target: string, chap: ChapSettings | undefined): Promise<void> {
-    const served = this.#get(target)
-    const { chap: _, ...rest } = served.request
-    const request = chap === undefined ? rest : { ...rest, chap }
-    requireChap(request, isLoopback(this.portal.host))
-    served.request = request
+  setChap(chap: ChapSettings | undefined): void {
+    requireChap(chap, this.portal.host)
+    this.#chap = chap
   }
 
   async growLun(target: string, sizeBytes: number): Promise<void> {
@@ -147,7 +146,7 @@ class Target implements IscsiTarget, ConnectionHost {
         object: served.request.identity.name,
       })
     const request = { ...served.request, sizeBytes }
-    requireLun(request, isLoopback(this.portal.host))
+    requireLun(request)
     served.request = request
     served.unit.grow(sizeBytes)
   }
@@ -171,7 +170,13 @@ class Target implements IscsiTarget, ConnectionHost {
   }
 
   admit(claim: LoginClaim): Admission {
-    if (claim.targetName === undefined) return { portalGroupTag }
+    const chap = this.#chap
+    const admission = {
+      portalGroupTag,
+      ...(chap === undefined ? {} : { initiatorCredentials: chap.initiator }),
+      ...(chap?.target === undefined ? {} : { targetCredentials: chap.target }),
+    }
+    if (claim.targetName === undefined) return admission
     const served = this.#luns.get(claim.targetName)
     // Whoever may not see a target is told that there is none.
     if (served === undefined || !served.request.initiators.includes(claim.initiatorName))
@@ -179,12 +184,7 @@ class Target implements IscsiTarget, ConnectionHost {
     if (claim.tsih !== 0) return { refusal: loginStatus.sessionDoesNotExist }
     if (served.connections.size >= limits.sessionsOfLun && this.#sameSession(served, claim).length === 0)
       return { refusal: loginStatus.outOfResources }
-    const { chap } = served.request
-    return {
-      portalGroupTag,
-      ...(chap === undefined ? {} : { initiatorCredentials: chap.initiator }),
-      ...(chap?.target === undefined ? {} : { targetCredentials: chap.target }),
-    }
+    return admission
   }
 
   establish(connection: Connection, claim: LoginClaim): Establishment {
@@ -308,11 +308,9 @@ const namesOf = ({ connections }: Served): string[] => [
 ]
 
 function describe({ request, unit, connections }: Served): TargetLun {
-  const { chap, ...rest } = request
   return {
-    ...rest,
+    ...request,
     sizeBytes: unit.sizeBytes,
-    hasChap: chap !== undefined,
     sessions: [...connections].flatMap(({ session, peer }) =>
       session === undefined ? [] : { initiator: session.initiator, peer, startedAt: session.startedAt },
     ),

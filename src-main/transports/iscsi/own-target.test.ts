@@ -103,7 +103,8 @@ test('a reservation keeps others out, and ends', async () => {
 })
 
 test('CHAP in both directions, and a wrong secret in either', async () => {
-  await bench.addLun('web', { chap: secrets })
+  await bench.addLun('web')
+  bench.target.setChap(secrets)
   const right = { credentials: secrets.initiator, targetCredentials: secrets.target }
   await open('web', right)
   for (const wrong of [

@@ -6,7 +6,8 @@ import type { Shell } from '#main/transports/shell/shell.ts'
 import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { LunAddress } from '#shared/domain/storage.ts'
 import { hostStoragePromises } from '#test/contract/host-storage.ts'
-import type { HostPromise, HostStorageBench } from '#test/contract/host-storage-bench.ts'
+import type { HostPromise, HostStorageBench, HostStorageDriver } from '#test/contract/host-storage-bench.ts'
+import { chapSecretsOf } from '#test/support/chap-secrets.ts'
 import { startScratchArray } from './scratch-array.ts'
 import type { ScratchArray } from './scratch-array.ts'
 
@@ -31,6 +32,8 @@ export function runHostPromises(
   let array: ScratchArray
   let scratch: string
   const used: LunAddress[] = []
+  const driverThatKnows = (secret: string | undefined): HostStorageDriver =>
+    createHostStorage(host.config, host.shell, chapSecretsOf(secret))
   const run = async (script: ReturnType<typeof sh>): Promise<string> =>
     stdoutText(await host.shell.run(script, { signal: AbortSignal.timeout(60_000) })).trimEnd()
 
@@ -46,7 +49,7 @@ export function runHostPromises(
   // what a failed promise has left would stay on the host when its array is gone
   afterEach(async () => {
     const signal = AbortSignal.timeout(120_000)
-    const driver = createHostStorage(host.config, host.shell)
+    const driver = driverThatKnows(undefined)
     for (const lun of used.splice(0))
       if ((await driver.findAttached(lun, signal)) !== undefined) {
         await driver.unmountUnit(lun).run({ signal })
@@ -56,7 +59,8 @@ export function runHostPromises(
 
   async function newBench(): Promise<HostStorageBench> {
     return {
-      driver: createHostStorage(host.config, host.shell),
+      driver: driverThatKnows(undefined),
+      driverThatKnows,
       shell: host.shell,
       scratch: await run(sh`mktemp -d -p ${scratch}`),
       async newLun(sizeBytes, onFullVolume) {
@@ -66,6 +70,7 @@ export function runHostPromises(
       },
       replaceLun: (lun) => array.replace(lun),
       protectLun: (lun) => array.protect(lun),
+      askForChap: (lun, user, secret) => array.askForChap(lun, user, secret),
       countSessions: (lun) => array.sessions(lun),
       backingOf: (lun) => array.backingOf(lun),
     }

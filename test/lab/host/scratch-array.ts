@@ -13,6 +13,7 @@ export interface ScratchArray {
   replace(lun: LunAddress): Promise<void>
   /** Exports it for reading only from now on. */
   protect(lun: LunAddress): Promise<void>
+  askForChap(lun: LunAddress, user: string, secret: string): Promise<void>
   sessions(lun: LunAddress): Promise<number>
   readonly directory: string
   stop(): Promise<void>
@@ -88,6 +89,11 @@ export async function startScratchArray(options: Options): Promise<ScratchArray>
     async protect(lun) {
       const at = ['--tid', String(getLun(lun).tid), '--lun', String(lun.lun)]
       await admin('--op', 'update', '--mode', 'logicalunit', ...at, '--params', 'readonly=1')
+    },
+
+    async askForChap(lun, user, secret) {
+      await admin('--op', 'new', '--mode', 'account', '--user', user, '--password', secret)
+      await admin('--op', 'bind', '--mode', 'account', '--tid', String(getLun(lun).tid), '--user', user)
     },
 
     async sessions(lun) {

@@ -45,8 +45,8 @@ describeLab('the target and other people’s initiators', () => {
   })
 
   test('libiscsi proves itself by CHAP', async () => {
-    const chap = { initiator: { name: 'esx1', secret: 'secret-of-the-host' } }
-    await bench.addLun('web', { initiators, chap })
+    await bench.addLun('web', { initiators })
+    bench.target.setChap({ initiator: { name: 'esx1', secret: 'secret-of-the-host' } })
     expect(await run('iscsi-inq', '-i', peer, url('web', 'esx1%secret-of-the-host@'))).toContain('GANTRY')
     await expect(run('iscsi-inq', '-i', peer, url('web', 'esx1%another-secret@'))).rejects.toThrow(/uthenti/)
   })

@@ -1,11 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import type { ChapLogin } from '#shared/domain/storage.ts'
 import { exitCodes } from '#shared/errors/user-text.ts'
-import { ThisComputerBench } from '#test/recovery/this-computer-bench.ts'
+import type { HostDriver } from '#main/drivers/hosts/contract.ts'
+import { createEmbeddedHost } from '#main/drivers/hosts/embedded/driver.ts'
+import { openFileDevice } from '#main/transports/block/file-device.ts'
+import { readLock, takeLock } from '#main/units/unit-lock.ts'
+import { chapSecret, ThisComputerBench } from '#test/recovery/this-computer-bench.ts'
+import { chapSecretsOf } from '#test/support/chap-secrets.ts'
 import { describeLab } from '../describe-lab.ts'
 import { exec } from '../exec.ts'
 
@@ -18,6 +24,17 @@ describeLab('faults on this computer', () => {
   afterEach(async () => {
     expect(await bench.added([])).toEqual([])
   })
+
+  const hostThatKnows = (secret: string | undefined): HostDriver =>
+    createEmbeddedHost(
+      { name: 'host', driver: 'embedded', settings: { accelerator: 'emulation' } },
+      {
+        dataDir: bench.gantry.dataDir,
+        initiatorName: 'iqn.2026-11.gantry:not-used',
+        openLun: () => Promise.reject(new Error('not used')),
+        secrets: chapSecretsOf(secret),
+      },
+    )
 
   const servingProcess = async (): Promise<number> => {
     const text = await bench.ok(['array', 'probe', 'array'])
@@ -62,6 +79,49 @@ describeLab('faults on this computer', () => {
       .toMatch(/^VMREADY web .* boots=02/)
     expect(await bench.ok(['deployments', 'restore', '--host', 'host'])).toMatch(/nothing to do/)
     await bench.ok(bench.decommission('web'))
+  })
+
+  test('B13: a unit that another host has locked is not run; a clone of it is; a person breaks the lock', async () => {
+    await bench.ok(bench.stage('own'))
+    const path = join(bench.volume, 'containers', 'own.ctr')
+    const { signal } = new AbortController()
+    const container = await openFileDevice(path, { readOnly: false })
+    const lockAs = (owner: string): Promise<unknown> => {
+      const bootId = '00112233-4455-4677-8899-aabbccddeeff'
+      const options = { signal, now: Date.now, settleMs: 0, breaks: true }
+      return takeLock(container, { owner, bootId }, options)
+    }
+    const from = (name: string): string[] => [
+      ...['deploy', 'array/vol1/own', '--host', 'host', '--name-pattern', name],
+    ]
+    const direct = [...from('web'), '--start', '--direct', '--yes']
+
+    await lockAs('kvm9')
+    const refused = await bench.run(direct)
+    expect(refused.code, refused.stderr).toBe(exitCodes.busy)
+    expect(refused.stderr).toMatch(/locked by kvm9, for .*since.*--break-lock/s)
+
+    // another VM: begins with a lock of its own, or none
+    await bench.ok([...from('clone'), '--start'])
+    await bench.ok(from('idle'))
+    const inClones = (await bench.added([])).filter((line) => line.includes('/clones/'))
+    expect(inClones.flatMap((line) => /locked by (VM \w+)/.exec(line)?.slice(1) ?? [])).toEqual(['VM clone'])
+    await bench.ok(['decommission', 'clone', 'idle', '--yes'])
+
+    await bench.ok([...direct, '--break-lock'])
+    for (const pid of bench.qemus()) process.kill(pid, 'SIGKILL')
+    await expect.poll(() => bench.qemus()).toEqual([])
+    expect(await bench.ok(['unit', 'show', '--file', path])).toMatch(/VM web of .*is not there any more/)
+
+    await lockAs('kvm9')
+    const notRestored = await bench.run(['deployments', 'restore', 'web'])
+    expect(notRestored.code, notRestored.stderr).toBe(exitCodes.busy)
+    expect(bench.qemus()).toEqual([])
+    await bench.ok(['deployments', 'restore', 'web', '--break-lock', '--yes'])
+    await bench.ok(bench.decommission('web'))
+    expect(await readLock(container, signal)).toEqual({ state: 'free' })
+    await container.close()
+    await bench.ok(['containers', 'delete', 'array/vol1/own', '--yes'])
   })
 
   test('the process that serves the LUNs dies in the middle of writing: undone, or written whole', async () => {
@@ -144,6 +204,65 @@ describeLab('faults on this computer', () => {
       await once(server, 'close')
     }
     await bench.ok(bench.deploy('web'))
+    await bench.ok(bench.decommission('web'))
+  })
+
+  test('the CHAP secret is nowhere to be read while a VM runs; a changed one holds for what logs in from then on', async () => {
+    const holds = (path: string, secret: string): boolean => {
+      const { size } = statSync(path)
+      return size < 1024 * 1024 && readFileSync(path, 'utf8').includes(secret)
+    }
+    const serving = await servingProcess()
+    const expectNowhere = (secret: string): void => {
+      const data = readdirSync(bench.gantry.dataDir, { recursive: true, withFileTypes: true })
+      const files = data.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+      const processes = [...bench.qemus(), serving].flatMap((pid) => [
+        `/proc/${pid}/cmdline`,
+        `/proc/${pid}/environ`,
+        ...readdirSync(`/proc/${pid}/fd`)
+          .map((fd) => `/proc/${pid}/fd/${fd}`)
+          .filter((path) => statSync(path).isFile()),
+      ])
+      expect([...files, ...processes].filter((path) => holds(path, secret))).toEqual([])
+    }
+    const { stderr } = await bench.run(bench.deploy('web'))
+    expect(stderr).not.toContain(chapSecret)
+    expect(bench.qemus()).toHaveLength(1)
+    expectNowhere(chapSecret)
+
+    const changed = 'another canary secret'
+    await bench.run(['array', 'probe', 'array'], { env: { BENCH_CHAP: changed } })
+    const { stdout } = await bench.run(['array', 'show', 'array'])
+    const portal = /^Portal +(\S+)$/m.exec(stdout)?.[1] ?? ''
+    const scan = ['unit', 'scan', '--portal', portal, '--chap-user', 'bench,user', '--chap-secret-env', 'S']
+    expect((await bench.run(scan, { env: { S: chapSecret } })).code).toBe(exitCodes['auth-failed'])
+    expect((await bench.run(scan, { env: { S: changed } })).code).toBe(0)
+
+    for (const pid of bench.qemus()) process.kill(pid, 'SIGKILL')
+    await expect.poll(() => bench.qemus()).toEqual([])
+    const [uuid = ''] = readdirSync(join(bench.gantry.dataDir, 'vms'))
+    const login = { user: 'bench,user', password: { from: 'prompt' as const } }
+    const start = (secret: string | undefined, as?: ChapLogin): Promise<void> =>
+      hostThatKnows(secret)
+        .startVm(uuid, as)
+        .run({ signal: AbortSignal.timeout(60_000) })
+    for (const [secret, as, text] of [
+      [chapSecret, login, /refused the CHAP login/],
+      [undefined, login, /no CHAP secret/],
+      [undefined, undefined, /without CHAP/],
+    ] as const)
+      await expect(start(secret, as)).rejects.toThrow(
+        expect.objectContaining({ code: 'auth-failed', message: expect.stringMatching(text) as string }),
+      )
+    await start(changed, login)
+    expectNowhere(changed)
+    // QEMU logs in anew with what it has in memory
+    process.kill(serving, 'SIGKILL')
+    const luns = async (): Promise<string> =>
+      (await bench.run(['lun', 'list', 'array', '--json'], { env: { BENCH_CHAP: changed } })).stdout
+    await expect.poll(luns, { timeout: 30_000 }).toMatch(/"sessions": ?\[\s*"iqn/)
+    const missing = await bench.run(bench.deploy('db'), { env: { BENCH_CHAP: '' } })
+    expect(missing.code, missing.stderr).toBe(exitCodes['auth-failed'])
     await bench.ok(bench.decommission('web'))
   })
 

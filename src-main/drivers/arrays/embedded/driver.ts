@@ -1,9 +1,10 @@
 import { hostname } from 'node:os'
 import { lunIdentitySchema } from '#shared/domain/storage.ts'
 import type { EmbeddedConfig, LunFacts, LunIdentity, ObjectRef } from '#shared/domain/storage.ts'
-import { AppError } from '#shared/errors/app-error.ts'
+import { AppError, toAppError } from '#shared/errors/app-error.ts'
 import { MiB } from '#shared/units/bytes.ts'
 import type { Action, RunContext } from '../../action.ts'
+import type { ChapSecrets } from '../../chap-secrets.ts'
 import { checkIdentity, checkInitiator, checkMark, checkRef } from '../check-input.ts'
 import type { ArrayDriver, CopyObject, CreateLun } from '../contract.ts'
 import { isOurs, newIdentity } from '../identity.ts'
@@ -23,8 +24,7 @@ export interface EmbeddedSurroundings {
   /** A folder of this array's own, below the console's data folder. */
   readonly folder: string
   readonly productVersion: string
-  /** The secret of the login; undefined: there is none at hand. */
-  readonly getPassword: (signal: AbortSignal) => Promise<string | undefined>
+  readonly secrets: ChapSecrets
 }
 
 /**
@@ -38,9 +38,8 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
   const daemon = createDaemonClient(surroundings.folder, surroundings.productVersion, array)
   const sharing = new Map<string, Promise<boolean>>()
 
-  /** What is asked about LUNs brings them back after the process has died, where no secret is needed for it. */
+  /** What is asked about LUNs brings them back after the process has died. */
   async function show(signal: AbortSignal): Promise<DaemonAnswer> {
-    if (settings.login !== undefined) return daemon.ask({ do: 'show' }, signal)
     try {
       return await serve(signal)
     } catch (error) {
@@ -51,30 +50,26 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
     }
   }
 
-  /** Opens the portal where it is closed: after a start of the process it begins without one. */
-  async function serve(signal: AbortSignal): Promise<DaemonAnswer> {
+  /**
+   * Opens the portal where it is closed: after a start of the process it begins without one. A secret that may have
+   * changed is handed on also while the portal is open; nobody is asked a question for that alone, but by a probe.
+   */
+  async function serve(signal: AbortSignal, asks = false): Promise<DaemonAnswer> {
     const { login } = settings
     const known = await daemon.ask({ do: 'show' }, signal)
-    if (known.state.portal !== undefined && known.state.luns.every(({ problem }) => problem === undefined))
-      return known
-    const password = login === undefined ? undefined : await surroundings.getPassword(signal)
-    if (login !== undefined && password === undefined)
-      throw new AppError(
-        'auth-failed',
-        'The secret of the login is not at hand, so the portal stays closed',
-        {
-          object: `${array}, portal ${settings.portal}`,
-          advice: 'Set the variable that was named when the array was added, then try again.',
-        },
-      )
-    return daemon.ask(
-      {
-        do: 'serve',
-        portal: ownPortal(settings.portal),
-        ...(login === undefined || password === undefined ? {} : { login: { user: login.user, password } }),
-      },
-      signal,
-    )
+    const isServing =
+      known.state.portal !== undefined && known.state.luns.every(({ problem }) => problem === undefined)
+    const portal = ownPortal(settings.portal)
+    if (login === undefined) return isServing ? known : daemon.ask({ do: 'serve', portal }, signal)
+    if (isServing && login.password.from === 'prompt' && !asks) return known
+    const password = await surroundings.secrets
+      .use(login, settings.portal, signal, (secret) => Promise.resolve(secret))
+      .catch((error: unknown) => {
+        if (isServing && toAppError(error).code === 'auth-failed') return undefined
+        throw error
+      })
+    if (password === undefined) return known
+    return daemon.ask({ do: 'serve', portal, login: { user: login.user, password } }, signal)
   }
   const request = async (what: Request, { signal }: RunContext): Promise<void> => {
     await serve(signal)
@@ -135,7 +130,7 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
     alignmentBytes: MiB,
 
     async probe(signal) {
-      const serving = await checkServing(() => serve(signal), daemonPlaces(surroundings.folder).log)
+      const serving = await checkServing(() => serve(signal, true), daemonPlaces(surroundings.folder).log)
       return {
         identity: {
           vendor: 'Gantry',

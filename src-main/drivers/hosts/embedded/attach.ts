@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { lunAddressSchema, type LunAddress } from '#shared/domain/storage.ts'
+import { lunAddressSchema, type ChapLogin, type LunAddress } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { decodeUnit, unitProbeBytes } from '#main/protocols/unit/unit.ts'
 import type { BlockDevice } from '#main/transports/block/block-device.ts'
@@ -17,7 +17,12 @@ export interface SeenLun {
   readonly naa: readonly string[]
 }
 
-export type OpenLun = (lun: LunAddress, initiator: string, signal: AbortSignal) => Promise<SeenLun>
+export interface LunLoginWay {
+  readonly initiatorName: string
+  readonly login?: ChapLogin | undefined
+}
+
+export type OpenLun = (lun: LunAddress, way: LunLoginWay, signal: AbortSignal) => Promise<SeenLun>
 
 export interface AttachContext {
   readonly dataDir: string
@@ -28,6 +33,10 @@ export interface AttachContext {
 }
 
 const stateSchema = z.object({ lun: lunAddressSchema, unitId: z.string() })
+
+/** For a plan: who logs in; the secret is not shown. */
+const withUser = (login: ChapLogin | undefined): string =>
+  login === undefined ? '' : ` with the secret of CHAP user ${login.user}`
 
 /** The LUN as QEMU opens it. */
 const deviceOf = ({ portal, target, lun }: LunAddress): string => `iscsi://${portal}/${target}/${lun}`
@@ -48,13 +57,13 @@ export function createAttachments({
     return join(attachedFolder(dataDir), `${serial}.json`)
   }
   return {
-    attachLun: (lun) => ({
+    attachLun: (lun, login) => ({
       commands: [
-        `log in to ${lun.target} at ${lun.portal} as ${initiatorName}; compare serial ${lun.serial} and NAA ${lun.naa}; read the unit's header; log out`,
+        `log in to ${lun.target} at ${lun.portal} as ${initiatorName}${withUser(login)}; compare serial ${lun.serial} and NAA ${lun.naa}; read the unit's header; log out`,
         `write ${pathOf(lun)}`,
       ],
       async run({ signal }): Promise<AttachedLun> {
-        const seen = await openLun(lun, initiatorName, signal)
+        const seen = await openLun(lun, { initiatorName, login }, signal)
         try {
           requireSame(lun, seen)
           const unitId = await readUnitId(seen.device, signal)

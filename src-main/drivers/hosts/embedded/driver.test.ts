@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { MiB } from '#shared/units/bytes.ts'
 import { buildDomain } from '#main/protocols/domain-xml/build-domain.ts'
 import { openFileDevice } from '#main/transports/block/file-device.ts'
+import { chapSecretsOf } from '#test/support/chap-secrets.ts'
 import { sampleUnit } from '#test/support/units.ts'
 import type { HostDriver, VmDefinition } from '../contract.ts'
 import { createEmbeddedHost } from './driver.ts'
@@ -40,6 +41,7 @@ function hostWith(found: { serial?: string; naa?: string; bytes?: Uint8Array } =
     {
       dataDir: dir,
       initiatorName: 'iqn.2026-11.example:console',
+      secrets: chapSecretsOf(),
       async openLun() {
         const path = join(dir, 'lun')
         writeFileSync(path, found.bytes ?? Buffer.concat([sampleUnit(), Buffer.alloc(14 * MiB)]))

@@ -15,6 +15,8 @@ export interface QemuChoices {
   readonly accelerator: 'kvm' | 'tcg'
   /** Of a VM with UEFI: the firmware's code; the VM's variables lie at its place. */
   readonly firmwareCode?: string
+  /** What QEMU logs in to its LUNs with; it reads the secret from the file when it starts. */
+  readonly login?: { readonly user: string; readonly secretFile: string }
 }
 
 /**
@@ -45,7 +47,12 @@ export function qemuArguments(
       'chardev:serial0',
     ],
     ...['-qmp', `unix:${escape(places.monitor)},server=on,wait=off`],
-    ...domain.disks.flatMap(({ element }, index) => diskArguments(element, index, machine, object)),
+    ...(choices.login === undefined
+      ? []
+      : ['-object', `secret,id=${loginSecret},file=${escape(choices.login.secretFile)}`]),
+    ...domain.disks.flatMap(({ element }, index) =>
+      diskArguments(element, index, machine, choices.login?.user, object),
+    ),
     ...(devices === undefined ? [] : networkArguments(devices, object)),
     ...['-device', 'VGA'],
   ]
@@ -83,7 +90,16 @@ const firmwareArguments = (code: string | undefined, places: VmPlaces): string[]
         ...['-drive', `if=pflash,unit=1,format=raw,file=${escape(places.firmwareVariables)}`],
       ]
 
-function diskArguments(element: XmlElement, index: number, machine: 'q35' | 'pc', object: string): string[] {
+/** QEMU's name for the secret. libiscsi keeps it for new logins after a loss. */
+const loginSecret = 'login'
+
+function diskArguments(
+  element: XmlElement,
+  index: number,
+  machine: 'q35' | 'pc',
+  user: string | undefined,
+  object: string,
+): string[] {
   const region = readDiskLunRegion(element)
   if (region === undefined)
     throw new AppError('not-supported', `Disk ${index} is not on a LUN`, {
@@ -107,6 +123,7 @@ function diskArguments(element: XmlElement, index: number, machine: 'q35' | 'pc'
       target: region.target,
       lun: region.lun,
       'initiator-name': region.initiator,
+      ...(user === undefined ? {} : { user, 'password-secret': loginSecret }),
     },
   })
   const { controller, device } = busOf(element, index, machine, object)

@@ -1,6 +1,8 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { open, readFile, unlink, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { AppError } from '#shared/errors/app-error.ts'
@@ -20,28 +22,60 @@ const lookMs = 20
 /** sockaddr_un has 104 bytes on macOS, 108 on Linux, with a zero at the end. */
 const longestSocketPath = 103
 
+export interface QemuStart {
+  readonly program: string
+  readonly args: readonly string[]
+  readonly places: VmPlaces
+  /** For messages: "VM web". */
+  readonly object: string
+  /** Read by QEMU from {@link secretFileOfChild}. */
+  readonly secret?: string
+}
+
+/** Where a child finds the fourth of the files that it is started with. */
+export const secretFileOfChild = '/dev/fd/3'
+
 /** Starts QEMU and returns when its devices are there. It goes on when this console ends. */
-export async function startQemu(
-  program: string,
-  args: readonly string[],
-  places: VmPlaces,
-  object: string,
-  signal: AbortSignal,
-): Promise<void> {
+export async function startQemu(start: QemuStart, signal: AbortSignal): Promise<void> {
+  const { places, secret } = start
   if (Buffer.byteLength(places.monitor) > longestSocketPath)
     throw new AppError('bad-request', 'The path of the data folder is too long for the sockets of VMs', {
       object: places.monitor,
       advice: 'Choose a shorter one with --data-dir.',
     })
+  if (secret === undefined) return runQemu(start, undefined, signal)
+  const file = await openNameless(places.folder)
+  try {
+    await file.write(secret, 0)
+    await runQemu(start, file.fd, signal)
+  } finally {
+    await file.truncate(0)
+    await file.close()
+  }
+}
+
+/** For the user alone, and without a name before anything is in it: nothing is left of it, however this process ends. */
+async function openNameless(folder: string): Promise<FileHandle> {
+  const path = join(folder, `start.${randomUUID()}`)
+  const file = await open(path, 'wx+', 0o600)
+  await unlink(path)
+  return file
+}
+
+async function runQemu(
+  { program, args, places, object, secret }: QemuStart,
+  secretFile: number | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   const child = spawn(program, args, {
     cwd: places.folder,
     detached: true,
-    stdio: ['ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', 'pipe', ...(secretFile === undefined ? [] : [secretFile])],
     env: keptEnvironment(),
     signal: AbortSignal.any([signal, AbortSignal.timeout(startTimeoutMs)]),
   })
   let said = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-8000)))
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (said = (said + text).slice(-8000)))
   try {
     const [code] = (await once(child, 'close')) as [number | null]
     if (code === 0) return
@@ -55,9 +89,22 @@ export async function startQemu(
       cause: error,
     })
   }
+  const facts = { 'QEMU says': said.trim() }
+  if (said.includes('Authentication failure'))
+    throw secret === undefined
+      ? new AppError('auth-failed', 'The array refused QEMU, which logged in without CHAP', {
+          object,
+          facts,
+          advice: 'The target asks for a user and a secret, which this array does not have in the inventory.',
+        })
+      : new AppError('auth-failed', 'The array refused the CHAP login of QEMU: user or secret is another', {
+          object,
+          facts,
+          advice: 'Check the secret that was given for the array, then start the VM again.',
+        })
   throw new AppError('device-rejected', 'QEMU does not start', {
     object,
-    facts: { 'QEMU says': said.trim() },
+    facts,
     advice: 'Correct what QEMU names; "gantry host probe" looks at what it needs.',
   })
 }
@@ -75,7 +122,7 @@ export const qemuAdvice =
  * The process that runs the VM. QEMU keeps its number in a file; that it is still the same process is known from its
  * command line, which names that file and with it the VM. So nothing has to be written down after a start.
  */
-export async function findQemu(places: VmPlaces): Promise<number | undefined> {
+export async function findQemu(places: Pick<VmPlaces, 'pidFile'>): Promise<number | undefined> {
   const pid = Number((await readText(places.pidFile))?.trim())
   if (!Number.isSafeInteger(pid) || pid <= 1) return undefined
   return (await commandLineOf(pid)).includes(places.pidFile) ? pid : undefined

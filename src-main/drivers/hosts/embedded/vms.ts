@@ -1,14 +1,15 @@
 import type { EmbeddedHostConfig, Vm } from '#shared/domain/compute.ts'
-import type { LunAddress } from '#shared/domain/storage.ts'
+import type { ChapLogin, LunAddress } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { readDiskLunRegion } from '#main/protocols/domain-xml/disks.ts'
 import type { Action } from '../../action.ts'
+import type { ChapSecrets } from '../../chap-secrets.ts'
 import type { HostDriver } from '../contract.ts'
 import { prepareFirmware } from './firmware.ts'
 import { vmPlaces } from './places.ts'
 import { hasKvm } from './probe.ts'
 import { qemuArguments } from './qemu-arguments.ts'
-import { findQemu, startQemu, stateOfQemu, stopQemu } from './qemu-process.ts'
+import { findQemu, secretFileOfChild, startQemu, stateOfQemu, stopQemu } from './qemu-process.ts'
 import { createVmRecords, type RegisteredVm } from './records.ts'
 import { waitForGuest } from './wait-for-guest.ts'
 
@@ -19,7 +20,12 @@ export type HostVms = Pick<
 
 const states = { running: 'running', paused: 'paused', 'io-error': 'paused', stopped: 'shut-off' } as const
 
-export function createHostVms(config: EmbeddedHostConfig, program: string, dataDir: string): HostVms {
+export function createHostVms(
+  config: EmbeddedHostConfig,
+  program: string,
+  dataDir: string,
+  secrets: ChapSecrets,
+): HostVms {
   const records = createVmRecords(dataDir)
   const act = (command: string, run: (signal: AbortSignal) => Promise<void>): Action => ({
     commands: [command],
@@ -27,7 +33,7 @@ export function createHostVms(config: EmbeddedHostConfig, program: string, dataD
   })
   let kvm: Promise<boolean> | undefined
 
-  async function start(uuid: string, signal: AbortSignal): Promise<void> {
+  async function start(uuid: string, login: ChapLogin | undefined, signal: AbortSignal): Promise<void> {
     const places = vmPlaces(dataDir, uuid)
     const vm = await records.find(uuid)
     if (vm === undefined) throw new AppError('not-found', 'There is no such VM', { object: `VM ${uuid}` })
@@ -38,7 +44,16 @@ export function createHostVms(config: EmbeddedHostConfig, program: string, dataD
       hardware.firmware === 'uefi' ? { firmwareCode: await prepareFirmware(root, places, object) } : {}
     kvm ??= config.settings.accelerator === 'emulation' ? Promise.resolve(false) : hasKvm(program, signal)
     const accelerator = (await kvm) ? 'kvm' : 'tcg'
-    await startQemu(program, qemuArguments(vm, places, { accelerator, ...firmware }), places, object, signal)
+    const run = (secret?: string): Promise<void> => {
+      const args = qemuArguments(vm, places, {
+        accelerator,
+        ...firmware,
+        ...(login === undefined ? {} : { login: { user: login.user, secretFile: secretFileOfChild } }),
+      })
+      return startQemu({ program, args, places, object, ...(secret === undefined ? {} : { secret }) }, signal)
+    }
+    const portal = portalOf(vm)
+    await (login === undefined || portal === undefined ? run() : secrets.use(login, portal, signal, run))
   }
 
   return {
@@ -52,9 +67,12 @@ export function createHostVms(config: EmbeddedHostConfig, program: string, dataD
       return vm === undefined ? undefined : describe(config, dataDir, vm)
     },
     defineVm: (vm) => act(`write ${vmPlaces(dataDir, vm.uuid).record}`, () => records.put(vm)),
-    startVm: (uuid) =>
-      act(`${program} -daemonize, with what ${vmPlaces(dataDir, uuid).record} says`, (signal) =>
-        start(uuid, signal),
+    startVm: (uuid, login) =>
+      act(
+        `${program} -daemonize, with what ${vmPlaces(dataDir, uuid).record} says${
+          login === undefined ? '' : `; LUNs with the secret of CHAP user ${login.user}`
+        }`,
+        (signal) => start(uuid, login, signal),
       ),
     waitForGuest: (vm, sign, timeoutMs) =>
       waitForGuest(vmPlaces(dataDir, vm.uuid), `VM ${vm.uuid}`, sign, timeoutMs),
@@ -97,6 +115,9 @@ async function describe(config: EmbeddedHostConfig, dataDir: string, vm: Registe
     learntHow: `host ${config.name}: listVms`,
   }
 }
+
+const portalOf = ({ domain }: RegisteredVm): string | undefined =>
+  domain.disks.flatMap(({ element }) => readDiskLunRegion(element) ?? [])[0]?.portal
 
 /** Names of the VMs of this computer that run and have a disk on the LUN. */
 export async function runningOn(dataDir: string, lun: LunAddress): Promise<string[]> {

@@ -11,14 +11,26 @@ export const kernelInitiator: ShellScript = sh`kernel_initiator() {
 
 /**
  * A node record of our own instead of discovery: arrays announce portals that a host may not reach. It is never
- * started at boot, so that nothing is attached behind the console's back. `iscsiadm` answers 15 for a session and
+ * started at boot, so that nothing is attached behind the console's back. iscsid reads the secret of a login from the
+ * record, also for new logins after its own restart; the record goes with the session. `iscsiadm` answers 15 for a session and
  * 21 for a record or session that is not there.
  */
 export const attachOpenIscsi: ShellScript = sh`iscsi() { iscsiadm -m node -T "$target" -p "$portal" "$@"; }
 disk_there() { [ -n "$(disks_of_any_serial)" ] && [ -z "$(disk_without_node)" ]; }
 disk_without_node() { disks_of_any_serial | while read -r disk; do [ -b "/dev/$disk" ] || echo "$disk"; done; }
 map_there() { [ -n "$(multipath_of "$disk")" ]; }
-make_record() { iscsi -I "$interface" -o new >/dev/null && iscsi -I "$interface" -o update -n node.startup -v manual; }
+make_record() {
+  iscsi -I "$interface" -o new >/dev/null && iscsi -I "$interface" -o update -n node.startup -v manual || return
+  [ -z "$chap_user" ] || { iscsi -I "$interface" -o update -n node.session.auth.authmethod -v CHAP &&
+    iscsi -I "$interface" -o update -n node.session.auth.username -v "$chap_user"; }
+}
+record_secret() { # as an argument of iscsiadm anybody could read it; the record is for root alone
+  found=$(find /etc/iscsi/nodes/"$target" /var/lib/iscsi/nodes/"$target" -type f 2>/dev/null || true)
+  while read -r record; do printf 'node.session.auth.password = %s\\n' "$chap_secret" >>"$record"; done <<END
+$found
+END
+  [ "$(iscsi --show | sed -n 's/^node.session.auth.password = //p' | sort -u)" = "$chap_secret" ]
+}
 attach_open_iscsi() {
   mkdir -p "$dir"
   new_session=
@@ -34,9 +46,14 @@ attach_open_iscsi() {
       iscsi --rescan >/dev/null || true
     else
       with_records --exclusive make_record
-      words=$(with_records --shared timeout 60 iscsiadm -m node -T "$target" -p "$portal" -I "$interface" --login 2>&1) || {
+      [ -z "$chap_user" ] || with_records --shared record_secret || {
         detach
-        fail ${exit.loginFailed} "$words"
+        fail ${exit.secretLost} 'its record of the target does not hold it'
+      }
+      answer=$(with_records --shared timeout 60 iscsiadm -m node -T "$target" -p "$portal" -I "$interface" --login 2>&1) || {
+        detach
+        refused "$answer"
+        fail ${exit.loginFailed} "$answer"
       }
       new_session=yes
     fi

@@ -11,8 +11,10 @@ import { exit } from './exit-codes.ts'
 /** `verify_user_space`: asks the LUN itself for its serial. */
 export const userSpaceIdentity: ShellScript = sh`verify_user_space() {
   command -v iscsi-inq >/dev/null || fail ${exit.toolMissing} 'iscsi-inq is not installed (package libiscsi-bin)'
-  answer=$(timeout 20 iscsi-inq -i "$initiator" --evpd=1 --pagecode=128 "iscsi://$portal/$target/$lun" 2>&1) ||
+  answer=$(with_login timeout 20 iscsi-inq -i "$initiator" --evpd=1 --pagecode=128 "iscsi://$portal/$target/$lun" 2>&1) || {
+    refused "$answer"
     fail ${exit.loginFailed} "$initiator at $portal: $answer"
+  }
   seen=\${answer#*'Unit Serial Number:['} seen=\${seen%%]*}
   seen=\${seen#"\${seen%%[! ]*}"} seen=\${seen%"\${seen##*[! ]}"} # padded with blanks
   [ "$seen" = "$serial" ] || fail ${exit.otherLun} "serial number $seen instead of $serial"
@@ -28,10 +30,17 @@ export const attachUserSpace: ShellScript = sh`user_space_usable() {
     dd if="$device" of=/dev/null bs=4096 count=1 iflag=direct status=none 2>/dev/null
 }
 serve() {
-  timeout 20 qemu-nbd --fork --persistent $read_only -k "$socket" --cache=none --discard=unmap \\
-    --image-opts "driver=iscsi,transport=tcp,portal=$portal,target=$target,lun=$lun,initiator-name=$initiator" \\
-    </dev/null >"$dir/log" 2>&1 9>&-
+  image="driver=iscsi,transport=tcp,portal=$portal,target=$target,lun=$lun,initiator-name=$initiator"
+  set --
+  if [ -n "$chap_user" ]; then # libiscsi keeps the secret for new logins after a loss; no file holds it
+    set -- --object secret,id=login,file=/dev/stdin
+    image="$image,user=$(doubled "$chap_user"),password-secret=login"
+  fi
+  printf %s "$chap_secret" |
+    timeout 20 qemu-nbd "$@" --fork --persistent $read_only -k "$socket" --cache=none --discard=unmap \\
+      --image-opts "$image" >"$dir/log" 2>&1 9>&-
 }
+doubled() { printf %s "$1" | sed 's/,/,,/g'; } # a comma that is not the end of an option
 attach_user_space() {
   user_space_usable && return
   for tool in qemu-nbd nbdfuse losetup partx; do

@@ -1,12 +1,13 @@
 import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
-import type { LunAddress } from '#shared/domain/storage.ts'
+import type { ChapLogin, LunAddress } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { lines, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
-import { stdoutText } from '#main/transports/shell/shell.ts'
+import { stdoutText, type RunResult } from '#main/transports/shell/shell.ts'
 import type { AttachedLun, HostDriver, UnitFiles } from '../contract.ts'
 import { attachOpenIscsi, detachOpenIscsi, kernelInitiator } from './attach-open-iscsi.ts'
 import { attachUserSpace, detachUserSpace, userSpaceIdentity } from './attach-user-space.ts'
+import { chapFunctions } from './chap.ts'
 import { exit } from './exit-codes.ts'
 import { lunScript, mountPoint } from './lun-frame.ts'
 import type { LunRunner } from './lun-runner.ts'
@@ -55,8 +56,15 @@ export function createAttachments(
   const functions = [...deviceFunctions, deviceUsers, detachFunctions, detachUserSpace, detachOpenIscsi]
 
   /** Attaches; `then` may use `device`. */
-  function attachScript(lun: LunAddress, then: ShellScript): ShellScript {
-    const parts = [...functions, userSpaceIdentity, attachUserSpace, kernelInitiator, attachOpenIscsi]
+  function attachScript(lun: LunAddress, then: ShellScript, login: ChapLogin | undefined): ShellScript {
+    const parts = [
+      chapFunctions(login),
+      ...functions,
+      userSpaceIdentity,
+      attachUserSpace,
+      kernelInitiator,
+      attachOpenIscsi,
+    ]
     const body = lines(
       initiatorNames(config),
       sh`lock
@@ -78,15 +86,22 @@ update_partitions`,
   }
 
   return {
-    attachLun: (lun) =>
-      runner.action(lun, attachScript(lun, describe), (result) => {
+    attachLun(lun, login) {
+      const finish = (result: RunResult): AttachedLun => {
         const attached = parse(lun, stdoutText(result))
         if (attached === undefined) throw new AppError('bug', 'The host attached a LUN but named no device')
         return attached
-      }),
+      }
+      return runner.action(lun, attachScript(lun, describe, login), finish, login)
+    },
 
-    attachMounted: (lun, options) =>
-      runner.action(lun, attachScript(lun, mountScript(options)), () => mountPoint(config, lun)),
+    attachMounted: (lun, options, login) =>
+      runner.action(
+        lun,
+        attachScript(lun, mountScript(options), login),
+        () => mountPoint(config, lun),
+        login,
+      ),
 
     async findAttached(lun, signal) {
       const body = lines(

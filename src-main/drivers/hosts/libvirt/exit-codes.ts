@@ -66,6 +66,28 @@ const exits = {
     advice:
       'Check that the array exports the LUN to the initiator name of this host and that the host reaches the portal.',
   },
+  chapRefused: {
+    exitCode: 85,
+    code: 'auth-failed',
+    effect: 'none',
+    message: 'The array refused the CHAP login of the host: its user or its secret is another one',
+    advice:
+      'Check the secret that was given for the array. If the array has a new one, "gantry array probe" makes it hold.',
+  },
+  chapWanted: {
+    exitCode: 86,
+    code: 'auth-failed',
+    effect: 'none',
+    message: 'The array refused the host, which logged in without CHAP',
+    advice:
+      'The target asks for a user and a secret, which this array does not have in the inventory; or it does not admit the initiator name of this host.',
+  },
+  secretLost: {
+    exitCode: 87,
+    code: 'bad-request',
+    effect: 'none',
+    message: 'The host cannot hand the secret of the login to its initiator',
+  },
   notInTime: {
     exitCode: 72,
     code: 'timeout',

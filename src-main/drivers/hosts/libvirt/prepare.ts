@@ -13,11 +13,12 @@ import { MiB } from '#shared/units/bytes.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { lines, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
-import { stdoutText } from '#main/transports/shell/shell.ts'
-import type { UnitFiles, PrepareUnit } from '../contract.ts'
+import { stdoutText, type RunResult } from '#main/transports/shell/shell.ts'
+import type { PreparedUnit, PrepareUnit, UnitFiles } from '../contract.ts'
 import { initiatorNames } from './attach.ts'
 import { openIscsiIdentity } from './attach-open-iscsi.ts'
 import { userSpaceIdentity } from './attach-user-space.ts'
+import { chapFunctions } from './chap.ts'
 import { exit } from './exit-codes.ts'
 import { lunScript } from './lun-frame.ts'
 import type { LunRunner } from './lun-runner.ts'
@@ -136,9 +137,15 @@ export function createPreparation(runner: LunRunner): Pick<UnitFiles, 'prepareUn
   const { config } = runner
   return {
     prepareUnit(spec) {
-      const functions = [...deviceFunctions, deviceUsers, userSpaceIdentity, openIscsiIdentity]
+      const functions = [
+        chapFunctions(spec.login),
+        ...deviceFunctions,
+        deviceUsers,
+        userSpaceIdentity,
+        openIscsiIdentity,
+      ]
       const body = lines(initiatorNames(config), prepareBody(spec))
-      return runner.action(spec.lun, lunScript(config, spec.lun, functions, body), (result) => {
+      const finish = (result: RunResult): PreparedUnit => {
         const found = /^uuid=(\S+)\nbytes=(\d+)$/m.exec(stdoutText(result))
         if (found?.[1] === undefined)
           throw new AppError('device-rejected', 'The new file system cannot be found on the LUN', {
@@ -147,7 +154,8 @@ export function createPreparation(runner: LunRunner): Pick<UnitFiles, 'prepareUn
             facts: { 'the host says': stdoutText(result) },
           })
         return { fileSystemUuid: found[1], fileSystemBytes: Number(found[2]) }
-      })
+      }
+      return runner.action(spec.lun, lunScript(config, spec.lun, functions, body), finish, spec.login)
     },
 
     writeHeader(lun, bytes) {

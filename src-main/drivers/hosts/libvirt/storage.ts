@@ -1,5 +1,6 @@
 import type { LibvirtHostConfig } from '#shared/domain/compute.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
+import type { ChapSecrets } from '../../chap-secrets.ts'
 import type { HostDriver, UnitFiles } from '../contract.ts'
 import { createAttachments } from './attach.ts'
 import { createConversion } from './convert.ts'
@@ -14,8 +15,12 @@ export type HostStorage = Pick<HostDriver, 'attachLun' | 'findAttached' | 'detac
   Omit<UnitFiles, 'describeVm'>
 
 /** The storage half of a Linux host: LUNs, units and files. Every effect is one script and one round trip. */
-export function createHostStorage(config: LibvirtHostConfig, shell: Shell): HostStorage {
-  const runner = createLunRunner(config, shell)
+export function createHostStorage(
+  config: LibvirtHostConfig,
+  shell: Shell,
+  secrets: ChapSecrets,
+): HostStorage {
+  const runner = createLunRunner(config, shell, secrets)
   return {
     ...createAttachments(runner),
     ...createPreparation(runner),

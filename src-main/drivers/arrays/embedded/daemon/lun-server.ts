@@ -34,7 +34,6 @@ export class LunServer {
   #luns: readonly TableLun[]
   readonly #locks = new Map<string, FileLock>()
   #target: IscsiTarget | undefined
-  #chap: ChapSettings | undefined
   /** By target name: why a LUN of the table is not served. */
   readonly #problems = new Map<string, string>()
   #isClosed = false
@@ -111,18 +110,24 @@ export class LunServer {
         object: `portal ${format(portal)}`,
         advice: 'Stop the array first ("gantry array stop"), then use the new portal.',
       })
-    if (login !== undefined) this.#chap = { initiator: { name: login.user, secret: login.password } }
-    this.#target ??= await this.#listen(portal)
+    const chap = login === undefined ? undefined : { initiator: { name: login.user, secret: login.password } }
+    if (this.#target === undefined) this.#target = await this.#listen(portal, chap)
+    else if (chap !== undefined) this.#target.setChap(chap)
     for (const lun of this.#luns)
       if (this.#target.findLun(lun.identity.target) === undefined)
         await this.#offer(lun).catch(() => undefined)
   }
 
-  async #listen(portal: Portal): Promise<IscsiTarget> {
+  async #listen(portal: Portal, chap: ChapSettings | undefined): Promise<IscsiTarget> {
     const { startTarget, targetFolder, log } = this.#options
     const onTrouble = ({ target, text }: { target: string; text: string }): void => log(`${target}: ${text}`)
     try {
-      return await startTarget({ portal, stateFolder: targetFolder, onTrouble })
+      return await startTarget({
+        portal,
+        stateFolder: targetFolder,
+        onTrouble,
+        ...(chap === undefined ? {} : { chap }),
+      })
     } catch (error) {
       const { code } = toAppError(error)
       throw code === 'busy' ? refuse.portalTaken(format(portal), error) : error
@@ -273,7 +278,6 @@ export class LunServer {
         vendor: 'GANTRY',
         product: 'CONTAINER',
         initiators,
-        ...(this.#chap === undefined ? {} : { chap: this.#chap }),
       })
       this.#problems.delete(identity.target)
     } catch (error) {
