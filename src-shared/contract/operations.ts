@@ -8,6 +8,8 @@ import { call } from './define.ts'
 
 const containerRef = { array: nameSchema, volume: nameSchema, container: nameSchema }
 const lunRef = { array: nameSchema, lun: nameSchema }
+/** B13: start the VM although another has the lock of its unit; the caller has confirmed that no host runs it. */
+const breakLock = { breakLock: z.boolean().default(false) }
 
 /** A1-A8: template -> container. */
 export const stageSchema = z.object({
@@ -57,6 +59,7 @@ export const deploySchema = z.object({
   direct: z.boolean().default(false),
   /** Read the disks back from each LUN and compare them with the container's checksums; of the layout `disks` only. */
   verify: z.boolean().default(false),
+  ...breakLock,
 })
 
 /** A15. */
@@ -83,6 +86,7 @@ export const restoreDeploymentsSchema = z.object({
   deployments: z.array(nameSchema).default([]),
   /** deployed: those that were started when they were deployed. */
   start: z.enum(['deployed', 'all', 'none']).default('deployed'),
+  ...breakLock,
 })
 
 /** The single steps of A18. */

@@ -1,4 +1,6 @@
 import type { ImageFormat } from '#shared/domain/compute.ts'
+import type { ChapLogin, LunAddress } from '#shared/domain/storage.ts'
+import { chapOf } from '#shared/domain/unit-device.ts'
 import type { UnitDevice } from '#shared/domain/unit-device.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import type { PlannedUnit } from '#main/protocols/unit/disks-layout.ts'
@@ -32,6 +34,15 @@ export interface UnitWorkParts {
   ): Promise<{ readonly content: FileContent; close(): Promise<void> }>
 }
 
+/** A LUN of a VM, looked at with the name that it is mapped to: the console's own for a host that is this computer. */
+export const deviceOf = (
+  {
+    lun: { portal, target, lun },
+    initiator: initiatorName,
+  }: { readonly lun: LunAddress; readonly initiator: string },
+  login: ChapLogin | undefined,
+): UnitDevice => ({ kind: 'iscsi', portal, target, lun, initiatorName, ...chapOf(login) })
+
 const bytesPerWeight = 200 * 1024 * 1024
 export const weightOf = ({ sizeBytes }: PlannedDisk): number => 0.2 + sizeBytes / bytesPerWeight
 
@@ -41,7 +52,7 @@ export const bulk = (context: StepContext): BulkOptions => ({
 })
 
 export const onDevice = <T>(
-  { unitDevices }: UnitWorkParts,
+  { unitDevices }: Pick<UnitWorkParts, 'unitDevices'>,
   where: UnitDevice,
   mode: 'read' | 'write',
   signal: AbortSignal,

@@ -20,11 +20,22 @@ export async function planDecommission(
   )
   const jobs = await Promise.all(
     deployments.map(async (deployment): Promise<PlannedWork> => {
-      const plan: DecommissionPlan = { deployment, copies: await copiesOf(context, deployment, signal) }
+      const plan: DecommissionPlan = {
+        deployment,
+        copies: await copiesOf(context, deployment, signal),
+        ...unlockOf(context, deployment),
+      }
       return { kind: 'decommission', plan, warnings: [], bytesToMove: 0 }
     }),
   )
   return [...restores.flat(), ...jobs]
+}
+
+/** B13: a clone is deleted with its lock. */
+function unlockOf({ devices }: ServiceContext, deployment: Deployment): Pick<DecommissionPlan, 'unlock'> {
+  if (deployment.backing.kind !== 'container') return {}
+  const unlock = devices.host(deployment.host).disks?.lockOwner?.(deployment.vm)
+  return unlock === undefined ? {} : { unlock }
 }
 
 async function copiesOf(

@@ -22,7 +22,7 @@ export async function planRestore(
     ),
   )
   const plans = await Promise.all(
-    deployments.map((deployment) => planOne(context, deployment, input.start, signal)),
+    deployments.map((deployment) => planOne(context, deployment, input, signal)),
   )
   const lacking = plans.filter(
     ({ attach, mount, define, start }) => attach || mount || define !== undefined || start,
@@ -46,7 +46,7 @@ function chosen({ store }: ServiceContext, { host, deployments }: Input): Deploy
 async function planOne(
   context: ServiceContext,
   deployment: Deployment,
-  start: Input['start'],
+  { start, breakLock }: Input,
   signal: AbortSignal,
 ): Promise<RestorePlan> {
   const recipe = context.store.deployments.recipeOf(deployment.name)
@@ -57,13 +57,16 @@ async function planOne(
     host.findVm(deployment.vm.uuid, signal),
   ])
   const wanted = start === 'all' || (start === 'deployed' && recipe.started)
+  const isStarting = wanted && vm?.state !== 'running' && vm?.state !== 'paused'
+  const lockOwner = isStarting ? host.disks?.lockOwner?.(deployment.vm) : undefined
   return {
     deployment,
     ...(recipe.fileSystem === undefined ? {} : { fileSystem: recipe.fileSystem }),
     attach: attached === undefined || attached.partial === true,
     mount: recipe.fileSystem !== undefined && attached?.mountedAt === undefined,
     ...(vm === undefined ? { define: recipe.vm } : {}),
-    start: wanted && vm?.state !== 'running' && vm?.state !== 'paused',
+    ...(lockOwner === undefined ? {} : { lock: { owner: lockOwner, breaks: breakLock } }),
+    start: isStarting,
   }
 }
 
