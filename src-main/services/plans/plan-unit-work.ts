@@ -1,6 +1,6 @@
 import { access } from 'node:fs/promises'
 import { randomUUID } from 'node:crypto'
-import type { OperationOf } from '#shared/contract/operations.ts'
+import type { OperationOf, UnitWork } from '#shared/contract/operations.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
@@ -16,11 +16,9 @@ import { now, type ServiceContext } from '../context.ts'
 import { readConsoleTemplate } from '../templates/read-template.ts'
 import type { PlannedWork } from './planned.ts'
 
-type Input = OperationOf<'verify-unit' | 'export-disk' | 'repair-unit' | 'write-unit'>
-
 export async function planUnitWork(
   context: ServiceContext,
-  input: Input,
+  input: UnitWork,
   signal: AbortSignal,
 ): Promise<PlannedWork[]> {
   const { plan, warnings = [], bytesToMove = 0 } = await planOf(context, input, signal)
@@ -33,7 +31,7 @@ interface Planned {
   readonly bytesToMove?: number
 }
 
-function planOf(context: ServiceContext, input: Input, signal: AbortSignal): Promise<Planned> {
+function planOf(context: ServiceContext, input: UnitWork, signal: AbortSignal): Promise<Planned> {
   switch (input.kind) {
     case 'verify-unit':
       return planVerify(context, input, signal)
