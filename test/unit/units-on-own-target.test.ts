@@ -71,6 +71,40 @@ test('a LUN that has grown under its unit is repaired', async () => {
   })
 })
 
+test('CHAP in both directions and checksums: options of the command, and a wrong secret in either direction', async () => {
+  const [own, proof] = ['a secret of ours 1', "the target's proof 2"]
+  bench.target.setChap({ initiator: { name: 'lab', secret: own }, target: { name: 'lab', secret: proof } })
+  const env = { OWN: own, PROOF: proof, WRONG: 'a wrong secret 12345' }
+  const login = (secret: string, target: string): string[] => [
+    ...['--chap-user', 'lab', '--chap-secret-env', secret],
+    ...['--target-chap-user', 'lab', '--target-chap-secret-env', target],
+  ]
+  const show = (secret: string, target: string): ReturnType<RealConsole['run']> =>
+    gantry.run(['unit', 'show', ...at(), ...login(secret, target), '--digests', 'both'], { env })
+  try {
+    const right = await show('OWN', 'PROOF')
+    expect([right.exitCode, right.out], right.err).toEqual([0, expect.stringContaining('VM unit')])
+    const scan = ['unit', 'scan', '--portal', portal, '--initiator-name', initiators[0]]
+    const scanned = await gantry.ok([...scan, ...login('OWN', 'PROOF')], { env })
+    expect(scanned.out).toContain('VM unit: web')
+    const [refused, unproven, none] = await Promise.all([
+      show('WRONG', 'PROOF'),
+      show('OWN', 'WRONG'),
+      gantry.run(['unit', 'show', ...at(), '--target-chap-user', 'lab'], { env }),
+    ])
+    expect([refused.exitCode, refused.err]).toEqual([6, expect.stringMatching(/refused|rejected/)])
+    expect([unproven.exitCode, unproven.err]).toEqual([
+      6,
+      expect.stringContaining('did not prove that it knows its CHAP secret'),
+    ])
+    expect([none.exitCode, none.err]).toEqual([2, expect.stringContaining('--chap-user')])
+    for (const { out, err } of [right, scanned, refused, unproven])
+      for (const secret of Object.values(env)) expect(out + err).not.toContain(secret)
+  } finally {
+    bench.target.setChap(undefined)
+  }
+})
+
 test('B13: of two that take the lock at the same moment, COMPARE AND WRITE lets one, every time', async () => {
   const consoles = initiators.map((name) => createIscsiInitiator(name))
   const devices = await Promise.all(consoles.map((one) => one.open({ portal, target: iqn, lun: 1 }, signal)))

@@ -1,6 +1,6 @@
 import type { ImageFormat } from '#shared/domain/compute.ts'
-import type { ChapLogin, LunAddress } from '#shared/domain/storage.ts'
-import { chapOf } from '#shared/domain/unit-device.ts'
+import type { ArrayConfig, LunAddress } from '#shared/domain/storage.ts'
+import { loginWayOf } from '#shared/domain/unit-device.ts'
 import type { UnitDevice } from '#shared/domain/unit-device.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import type { PlannedUnit } from '#main/protocols/unit/disks-layout.ts'
@@ -40,8 +40,8 @@ export const deviceOf = (
     lun: { portal, target, lun },
     initiator: initiatorName,
   }: { readonly lun: LunAddress; readonly initiator: string },
-  login: ChapLogin | undefined,
-): UnitDevice => ({ kind: 'iscsi', portal, target, lun, initiatorName, ...chapOf(login) })
+  array: ArrayConfig,
+): UnitDevice => ({ kind: 'iscsi', portal, target, lun, initiatorName, ...loginWayOf(array) })
 
 const bytesPerWeight = 200 * 1024 * 1024
 export const weightOf = ({ sizeBytes }: PlannedDisk): number => 0.2 + sizeBytes / bytesPerWeight

@@ -211,6 +211,22 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
     expect([wrong.exitCode, wrong.err]).toEqual([6, expect.not.stringContaining('wrong-secret')])
     const right = await gantry.ok(['unit', 'show', ...chap], { env: { CHAP_SECRET: secret } })
     expect(right.out).toContain('empty')
+    await tgtd.tgtadm('--op', 'new', '--mode', 'account', '--user', 'array', '--password', 'proof-of-tgt-123')
+    const outgoing = ['--op', 'bind', '--mode', 'account', '--tid', '8', '--user', 'array', '--outgoing']
+    await tgtd.tgtadm(...outgoing)
+    const mutual = [...chap, '--target-chap-user', 'array', '--target-chap-secret-env', 'PROOF']
+    const proven = { CHAP_SECRET: secret, PROOF: 'proof-of-tgt-123' }
+    expect((await gantry.ok(['unit', 'show', ...mutual], { env: proven })).out).toContain('empty')
+    const impostor = await gantry.run(['unit', 'show', ...mutual], {
+      env: { ...proven, PROOF: 'proof-of-tgt-456' },
+    })
+    expect([impostor.exitCode, impostor.err]).toEqual([6, expect.stringContaining('did not prove')])
+    // tgt admits none as it is set up here
+    const digests = await gantry.run(['unit', 'show', ...chap, '--digests', 'data'], { env: proven })
+    expect([digests.exitCode, digests.err]).toEqual([
+      7,
+      expect.stringContaining('does not use the checksums'),
+    ])
     writeFileSync(join(folder, 'small.raw'), Buffer.alloc(MiB, 7))
     const image = ['--image', join(folder, 'small.raw'), '--name', 'c', '--memory', '8M', '--cpus', '1']
     const { out, err } = await gantry.ok(['unit', 'write', ...image, ...chap], {
