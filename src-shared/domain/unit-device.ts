@@ -33,13 +33,14 @@ export const loginWayOf = (config: ArrayConfig): Pick<PortalLogin, 'chap' | 'dig
   return { ...chapOf(loginOfArray(config)), ...(digests === undefined ? {} : { digests }) }
 }
 
+export const lunAtPortalSchema = z.object({
+  target: z.string().min(1).max(223),
+  lun: z.int().min(0).max(16383),
+})
+
 /** Where a unit is: a file or block device of this computer, or a LUN that the console reads by itself. */
 export const unitDeviceSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('file'), path: z.string().min(1).max(4096) }),
-  portalLoginSchema.extend({
-    kind: z.literal('iscsi'),
-    target: z.string().min(1).max(223),
-    lun: z.int().min(0).max(16383),
-  }),
+  portalLoginSchema.extend({ kind: z.literal('iscsi'), ...lunAtPortalSchema.shape }),
 ])
 export type UnitDevice = z.infer<typeof unitDeviceSchema>

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -58,6 +58,64 @@ test('a VM goes from an image to a LUN and is found there', async () => {
   // a stranger sees nothing at all
   const stranger = await gantry.json<UnitScan>(['unit', 'scan', '--portal', portal])
   expect(stranger).toEqual({ luns: [], vms: [], targets: [] })
+})
+
+test('B2-B4: disks on LUNs of their own, named by the base unit; undone as one', async () => {
+  const login = ['--portal', portal, '--initiator-name', initiators[0]]
+  const to = (name: string): string[] => [...login, '--target', iqnOf(name)]
+  for (const name of ['base', 'data', 'log']) await bench.addLun(name, { sizeBytes: 32 * MiB, initiators })
+  const images = ['root', 'data', 'log'].map((name) => {
+    const path = join(folder, `${name}.raw`)
+    writeFileSync(path, randomBytes(MiB))
+    return path
+  })
+  const write = (...secondaries: string[]): string[] => [
+    ...['unit', 'write', '--name', 'trio', '--memory', '4M', '--cpus', '1', '--zeroed', ...to('base')],
+    ...images.flatMap((path) => ['--image', path]),
+    ...secondaries.flatMap((text) => ['--secondary', text]),
+  ]
+  const apart = [`1=${iqnOf('data')}/1`, `2=${iqnOf('log')}/1`]
+  const kinds = async (): Promise<unknown[]> =>
+    (await gantry.json<UnitScan>(['unit', 'scan', ...login])).luns
+      .filter(({ target }) => target !== iqn)
+      .map(({ kind, role }) => role ?? kind)
+
+  const failed = await gantry.run(write(...apart), { env: { GANTRY_FAIL_STEP: 'unit-work/verify-2' } })
+  expect([failed.exitCode === 0, await kinds()]).toEqual([false, ['empty', 'empty', 'empty']])
+  const [same, none] = await Promise.all([
+    gantry.run(write(`1=${iqnOf('base')}/1`)),
+    gantry.run(write(`7=${iqnOf('data')}/1`)),
+  ])
+  expect([same.exitCode, same.err]).toEqual([2, expect.stringContaining('the same LUN')])
+  expect([none.exitCode, none.err]).toEqual([2, expect.stringContaining('is none, or is named twice')])
+
+  await gantry.ok(write(...apart))
+  expect(await kinds()).toEqual(['base', 'secondary', 'secondary'])
+  const { vms } = await gantry.json<UnitScan>(['unit', 'scan', ...login])
+  expect(vms.find(({ name }) => name === 'trio')).toMatchObject({
+    base: [`${iqnOf('base')}/1`],
+    secondaries: [
+      { index: 1, luns: [`${iqnOf('data')}/1`] },
+      { index: 2, luns: [`${iqnOf('log')}/1`] },
+    ],
+  })
+  expect(vms.flatMap(({ secondaries }) => secondaries.flatMap(({ problem }) => problem ?? []))).toEqual([])
+  expect((await gantry.ok(['unit', 'show', ...to('base')])).out).toMatch(/Secondary +disk 2 is on naa\./)
+  expect((await gantry.ok(['unit', 'verify', ...to('base')])).err).toContain('verify that one too')
+  await gantry.ok(['unit', 'verify', ...to('log')])
+  const elsewhere = await gantry.run([
+    'unit',
+    'export',
+    ...to('base'),
+    '--disk',
+    '1',
+    '--to',
+    join(folder, 'x'),
+  ])
+  expect([elsewhere.exitCode, elsewhere.err]).toEqual([3, expect.stringContaining('on a LUN of its own')])
+  const target = join(folder, 'data.out')
+  await gantry.ok(['unit', 'export', ...to('data'), '--disk', '1', '--to', target])
+  expect(readFileSync(target).equals(readFileSync(images[1] ?? ''))).toBe(true)
 })
 
 test('a LUN that has grown under its unit is repaired', async () => {
