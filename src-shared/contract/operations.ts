@@ -150,6 +150,8 @@ export const operationSchema = z.discriminatedUnion('kind', [
 ])
 export type Operation = z.infer<typeof operationSchema>
 export type OperationInput = z.input<typeof operationSchema>
+export type SingleStep = z.infer<(typeof singleStepSchemas)[number]>
+export type UnitWork = z.infer<(typeof unitWorkSchemas)[number]>
 export type OperationOf<Kind extends Operation['kind']> = Extract<Operation, { kind: Kind }>
 
 export const plannedJobSchema = z.object({

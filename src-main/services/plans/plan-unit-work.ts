@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises'
-import type { OperationOf } from '#shared/contract/operations.ts'
+import type { OperationOf, UnitWork } from '#shared/contract/operations.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { withDevice } from '#main/units/devices.ts'
 import { requireUnit } from '#main/units/disk.ts'
@@ -9,18 +9,16 @@ import type { ServiceContext } from '../context.ts'
 import { planWrite, type PlannedUnitWork } from './plan-write-unit.ts'
 import type { PlannedWork } from './planned.ts'
 
-type Input = OperationOf<'verify-unit' | 'export-disk' | 'repair-unit' | 'write-unit'>
-
 export async function planUnitWork(
   context: ServiceContext,
-  input: Input,
+  input: UnitWork,
   signal: AbortSignal,
 ): Promise<PlannedWork[]> {
   const { plan, warnings = [], bytesToMove = 0 } = await planOf(context, input, signal)
   return [{ kind: 'unit-work', plan, warnings, bytesToMove }]
 }
 
-function planOf(context: ServiceContext, input: Input, signal: AbortSignal): Promise<PlannedUnitWork> {
+function planOf(context: ServiceContext, input: UnitWork, signal: AbortSignal): Promise<PlannedUnitWork> {
   switch (input.kind) {
     case 'verify-unit':
       return planVerify(context, input, signal)
