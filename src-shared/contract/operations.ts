@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { imageHardwareSchema, templateSourceSchema } from '../domain/compute.ts'
 import { plannedStepSchema } from '../domain/job.ts'
 import { initiatorNameSchema, nameSchema } from '../domain/names.ts'
-import { unitDeviceSchema } from '../domain/unit-device.ts'
+import { lunAtPortalSchema, unitDeviceSchema } from '../domain/unit-device.ts'
 import { fileSystemTypeSchema, objectKindSchema, osTypeSchema } from '../domain/storage.ts'
 import { call } from './define.ts'
 
@@ -125,6 +125,8 @@ export const unitWorkSchemas = [
     kind: z.literal('write-unit'),
     device: unitDeviceSchema,
     images: z.array(z.string().min(1)).min(1).max(16),
+    /** Disks, by the place of their images, that get a unit on a LUN of their own at the same portal. */
+    secondaries: z.array(lunAtPortalSchema.extend({ index: z.int().min(0) })).default([]),
     name: nameSchema,
     hardware: imageHardwareSchema,
     osType: osTypeSchema.default('linux'),

@@ -1,5 +1,5 @@
 import type { Deployment } from '#shared/domain/compute.ts'
-import { loginOfArray, type ObjectRef } from '#shared/domain/storage.ts'
+import type { ObjectRef } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
@@ -54,7 +54,7 @@ function decommissionSteps(parts: DecommissionParts, plan: DecommissionPlan): St
     }),
     ...(plan.unlock === undefined
       ? []
-      : [unlockStep(parts, deviceOf(deployment, loginOfArray(array.config)), plan.unlock)]),
+      : [unlockStep(parts, deviceOf(deployment, array.config), plan.unlock)]),
     deviceStep({
       id: 'undefine',
       title: `Unregister VM ${deployment.vm.name}`,

@@ -1,6 +1,6 @@
 import type { Deployment, DeploymentRecipe } from '#shared/domain/compute.ts'
 import { loginOfArray } from '#shared/domain/storage.ts'
-import type { ChapLogin, FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
+import type { ArrayConfig, FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { ReadySign, VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
@@ -83,11 +83,11 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
     attachUnitStep({ array, host, lun: plan.lun }, plan.fileSystem),
     // once the VM has run, its disk is no longer what was staged
     ...(plan.verify ?? []).map((disk) => ({
-      ...verifyStep(parts, deviceOf(plan, login), disk),
+      ...verifyStep(parts, deviceOf(plan, array.config), disk),
       settledBy: 'define',
     })),
     { ...defineStep(host, plan.vm), ...(plan.verify === undefined ? { besidePrevious: true } : {}) },
-    ...lockSteps(parts, plan, login),
+    ...lockSteps(parts, plan, array.config),
   )
   if (plan.start) steps.push(startStep(host, plan.vm, login))
   if (plan.start && plan.wait !== undefined)
@@ -113,10 +113,10 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
   return steps
 }
 
-function lockSteps(parts: DeployParts, plan: DeployPlan, login: ChapLogin | undefined): Step[] {
+function lockSteps(parts: DeployParts, plan: DeployPlan, array: ArrayConfig): Step[] {
   const { lock, copies, start } = plan
   if (lock === undefined) return []
-  const where = deviceOf(plan, login)
+  const where = deviceOf(plan, array)
   if (copies !== undefined)
     return [start ? lockCopyStep(parts, where, lock.owner) : freeCopyStep(parts, where)]
   return start ? [lockStep(parts, where, lock)] : []

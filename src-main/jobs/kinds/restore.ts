@@ -53,7 +53,7 @@ function restoreSteps(parts: RestoreParts, plan: RestorePlan): Step[] {
   if (plan.attach) steps.push(attachUnitStep({ array, host, lun }, fileSystem))
   else if (plan.mount && fileSystem !== undefined) steps.push(mountStep(host, lun, { fileSystem }))
   if (plan.define !== undefined) steps.push(defineStep(host, plan.define))
-  if (plan.lock !== undefined) steps.push(lockStep(parts, deviceOf(deployment, login), plan.lock))
+  if (plan.lock !== undefined) steps.push(lockStep(parts, deviceOf(deployment, array.config), plan.lock))
   if (plan.start) steps.push(startStep(host, deployment.vm, login))
   return steps
 }

@@ -4,8 +4,7 @@ import { join } from 'node:path'
 import type { OperationOf } from '#shared/contract/operations.ts'
 import type { ConsolePlace, Template } from '#shared/domain/compute.ts'
 import { placeForOthers, placeOfFiles } from '#shared/domain/place.ts'
-import { loginOfArray } from '#shared/domain/storage.ts'
-import { chapOf } from '#shared/domain/unit-device.ts'
+import { loginWayOf } from '#shared/domain/unit-device.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { PlannedFetch } from '#main/jobs/kinds/fetch-steps.ts'
@@ -72,7 +71,7 @@ export async function planStageDisks(
         target: lun.target,
         lun: lun.lun,
         initiatorName,
-        ...chapOf(loginOfArray(array.config)),
+        ...loginWayOf(array.config),
       },
       images,
       unit,
