@@ -41,15 +41,20 @@ export async function setup(project: TestProject): Promise<void> {
       await bringUpLab({ dir, log: (line) => console.warn(line) })
     }
   } catch (error) {
-    await teardown()
+    await teardown().catch((left: unknown) => console.warn(left))
     throw error
   }
   project.provide('labs', { dirs: [...ownLabs] })
 }
 
 export async function teardown(): Promise<void> {
-  for (const dir of ownLabs.splice(0)) {
-    await takeDownLab(dir)
-    rmSync(dir, { recursive: true, force: true })
-  }
+  const errors: unknown[] = []
+  for (const dir of ownLabs.splice(0))
+    try {
+      await takeDownLab(dir)
+      rmSync(dir, { recursive: true, force: true })
+    } catch (error) {
+      errors.push(error)
+    }
+  if (errors.length > 0) throw new AggregateError(errors, 'Not all that the labs had is gone')
 }
