@@ -77,7 +77,7 @@ describeLab('deployments of a host that was restarted', () => {
     expect(await planOf(['deployments', 'restore', 'up-3', '--start', 'none'])).toEqual({
       'Bring up-3 up again on host host': ['attach'],
     })
-    expect(diffDevices(before, await observeDevices(lab, devices)), 'a plan changes nothing').toEqual([])
+    expect(await lastingDifferences(lab, before, devices), 'a plan changes nothing').toEqual([])
 
     await runJobs(gantry, ['deployments', 'restore', 'up-1', 'up-2'])
     const left = await lastingDifferences(lab, running, { ...devices, patienceMs: 0 })
