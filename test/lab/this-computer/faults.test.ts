@@ -104,7 +104,7 @@ describeLab('faults on this computer', () => {
     // another VM: begins with a lock of its own, or none
     await bench.ok([...from('clone'), '--start'])
     await bench.ok(from('idle'))
-    const inClones = (await bench.added([])).filter((line) => line.includes('/clones/'))
+    const inClones = (await bench.added()).filter((line) => line.includes('/clones/'))
     expect(inClones.flatMap((line) => /locked by (VM \w+)/.exec(line)?.slice(1) ?? [])).toEqual(['VM clone'])
     await bench.ok(['decommission', 'clone', 'idle', '--yes'])
 
