@@ -96,7 +96,7 @@ module.exports = {
     ]),
     room('jobs', '^src-main/jobs', [
       '^src-main/(jobs|units|protocols)',
-      '^src-main/transports/block/block-device\\.ts$',
+      '^src-main/transports/(block/block-device|local/file-errors)\\.ts$',
       '^src-main/drivers/[^/]+\\.ts$',
       '^src-main/drivers/[^/]+/contract\\.ts$',
       shared,
@@ -115,7 +115,7 @@ module.exports = {
       '^src-main/drivers/[^/]+/contract\\.ts$',
       '^src-main/store/store\\.ts$',
       '^src-main/transports/block/block-device\\.ts$',
-      '^src-main/transports/(shell/files|ssh/contract)\\.ts$',
+      '^src-main/transports/(local/(durable|file-errors)|shell/files|ssh/contract)\\.ts$',
       shared,
       node,
       lib('zod'),

@@ -37,7 +37,7 @@ import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
 import { createChapSecrets } from './chap-secrets.ts'
 import { createDevices } from './devices.ts'
 import { consoleInitiatorName } from './initiator-name.ts'
-import { lockOwner } from './lock-owner.ts'
+import { locks } from './lock-owner.ts'
 import { openLun } from './open-lun.ts'
 import { inventoryRecords } from './records.ts'
 import { createUnitDevices } from './unit-devices.ts'
@@ -92,10 +92,10 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     kinds: [
       stageKind({ devices, records, openTemplateFile }),
       stageDisksKind({ devices, records, openTemplateFile, ...unitWork }),
-      deployKind({ devices, records, ...unitWork }),
-      decommissionKind(devices, records),
+      deployKind({ devices, records, locks, ...unitWork }),
+      decommissionKind({ devices, records, locks, unitDevices }),
       exportKind({ devices, records, openFolder: openExportFolder }),
-      restoreKind(devices),
+      restoreKind({ devices, locks, unitDevices }),
       singleStepKind(devices, records),
       unitWorkKind(unitWork),
     ],
@@ -130,7 +130,7 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     ...createInventory(context, devices.candidates),
     ...createContainers(context),
     ...createOperations(context),
-    ...createUnits({ unitDevices, lockOwner }),
+    ...createUnits({ unitDevices, locks }),
     ...createJobHandlers(context),
   }
   const stopFollowing =

@@ -2,6 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { initiatorNameSchema } from '#shared/domain/names.ts'
+import { systemCode } from '#main/transports/local/file-errors.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 
 /**
@@ -35,7 +36,7 @@ function read(path: string): string | undefined {
   try {
     text = readFileSync(path, 'utf8').trim()
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    if (systemCode(error) === 'ENOENT') return undefined
     throw error
   }
   if (initiatorNameSchema.safeParse(text).success) return text

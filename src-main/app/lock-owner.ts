@@ -1,11 +1,16 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import type { LockOwner } from '#main/units/unit-lock.ts'
+import { isLockOwnerGone } from '#main/drivers/hosts/embedded/lock-owner.ts'
+import type { Locks } from '#main/units/unit-lock.ts'
 
 const noBootId = '00000000-0000-0000-0000-000000000000'
 
-/** This computer as the owner of locks: its name, and on Linux which boot of it. */
-export const lockOwner = (): LockOwner => ({ owner: hostname(), bootId: bootId() })
+/** The locks of units, seen from this computer: its name, and on Linux which boot of it. */
+export const locks: Locks = {
+  thisComputer: () => ({ owner: hostname(), bootId: bootId() }),
+  isGone: ({ owner }) => isLockOwnerGone(owner),
+  now: Date.now,
+}
 
 function bootId(): string {
   if (process.platform !== 'linux') return noBootId

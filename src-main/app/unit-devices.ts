@@ -26,20 +26,34 @@ export function createUnitDevices(
     return initiator
   }
 
-  const logIn = async <T>(
-    { portal, chap }: PortalLogin,
+  async function logIn<T>(
+    { portal, chap, digests = [] }: PortalLogin,
     signal: AbortSignal,
     use: (way: LoginWay) => Promise<T>,
-  ): Promise<T> =>
-    chap === undefined
-      ? use({ portal })
-      : secrets.use({ user: chap.user, password: chap.secret }, portal, signal, (secret) =>
-          use({ portal, credentials: { name: chap.user, secret } }),
-        )
+  ): Promise<T> {
+    const way: LoginWay = {
+      portal,
+      ...(digests.includes('header') ? { headerDigest: ['CRC32C'] } : {}),
+      ...(digests.includes('data') ? { dataDigest: ['CRC32C'] } : {}),
+    }
+    if (chap === undefined) return use(way)
+    const { user, secret: password, target } = chap
+    return secrets.use({ user, password }, portal, signal, (secret) => {
+      const credentials = { name: user, secret }
+      if (target === undefined) return use({ ...way, credentials })
+      const login = { user: `target ${target.user}`, password: target.secret }
+      return secrets.use(login, portal, signal, (proof) =>
+        use({ ...way, credentials, targetCredentials: { name: target.user, secret: proof } }),
+      )
+    })
+  }
 
   async function listLuns(login: PortalLogin, signal: AbortSignal): Promise<LunsOfPortal> {
     const initiator = initiatorOf(login)
-    const targets = await logIn(login, signal, (way) => initiator.discover(way, signal))
+    // a list of names: each target proves itself when it is logged in to
+    const targets = await logIn(login, signal, ({ targetCredentials: _none, ...way }) =>
+      initiator.discover(way, signal),
+    )
     const found = await mapLimited(targets, targetsAtATime, async ({ name: target }) => {
       try {
         const numbers = await logIn(login, signal, (way) => initiator.listLuns({ ...way, target }, signal))

@@ -21,8 +21,9 @@ export function describeLock(state: LockState, nowMs: number): string {
   if (state.state === 'free') return 'free'
   if (state.state === 'damaged') return `damaged: ${state.problem}`
   const { owner, takenAt, bootId } = state.lock
+  const gone = state.isGone ? '; its process is not there any more' : ''
   const ageMs = nowMs - Date.parse(takenAt)
-  return `held by ${owner}, ${ageMs < 0 ? 'by a clock ahead of this one' : `for ${formatDuration(ageMs)}`} (since ${takenAt}, boot ${bootId})`
+  return `held by ${owner}, ${ageMs < 0 ? 'by a clock ahead of this one' : `for ${formatDuration(ageMs)}`} (since ${takenAt}, boot ${bootId})${gone}`
 }
 
 export function describeUnit(report: UnitReport, nowMs: number): string {

@@ -1,7 +1,9 @@
 import type { Command } from 'commander'
+import type { SecretSource } from '#shared/domain/connection.ts'
 import type { z } from 'zod'
 import type { portalLoginSchema, unitDeviceSchema } from '#shared/domain/unit-device.ts'
 import { AppError } from '#shared/errors/app-error.ts'
+import { digestsOption, readDigests, type DigestsChoice } from './digests-option.ts'
 import { fileOption, present, wholeNumberOption } from './parse-options.ts'
 import { secretVariable } from './secret-variable.ts'
 
@@ -13,6 +15,9 @@ export interface PortalOptions {
   readonly initiatorName?: string
   readonly chapUser?: string
   readonly chapSecretEnv?: string
+  readonly targetChapUser?: string
+  readonly targetChapSecretEnv?: string
+  readonly digests?: DigestsChoice
 }
 
 export interface DeviceOptions extends PortalOptions {
@@ -28,6 +33,12 @@ export const addPortalOptions = (command: Command): Command =>
     .option('--initiator-name <name>', 'name of this console as an initiator (default: one of its own)')
     .option('--chap-user <name>', 'log in with CHAP; the secret is asked for')
     .option('--chap-secret-env <variable>', 'read the CHAP secret from this environment variable')
+    .option(
+      '--target-chap-user <name>',
+      'the target must prove itself too (mutual CHAP); its secret is asked for',
+    )
+    .option('--target-chap-secret-env <variable>', "read the target's secret from this environment variable")
+    .addOption(digestsOption('insist on CRC-32C checksums of headers, data or both'))
 
 /** Which device a unit is on. */
 export const addDeviceOptions = (command: Command): Command =>
@@ -53,23 +64,34 @@ export function readDevice(options: DeviceOptions, env: NodeJS.ProcessEnv): Devi
 }
 
 export function readPortal(options: PortalOptions, env: NodeJS.ProcessEnv): LoginInput {
-  const { portal, initiatorName, chapUser: user, chapSecretEnv: variable } = options
+  const { portal, initiatorName } = options
   if (portal === undefined) throw new AppError('bad-request', 'It is not clear which portal is meant')
-  if (user === undefined && variable !== undefined)
-    throw new AppError('bad-request', 'A CHAP secret goes with a name', { advice: 'Give --chap-user too.' })
+  const chap = readChap('--chap', options.chapUser, options.chapSecretEnv, env)
+  const target = readChap('--target-chap', options.targetChapUser, options.targetChapSecretEnv, env)
+  if (chap === undefined && target !== undefined)
+    throw new AppError('bad-request', 'A target proves itself only to who proves itself', {
+      advice: 'Give --chap-user too.',
+    })
   return {
     portal,
-    ...present({ initiatorName }),
-    ...(user === undefined
-      ? {}
-      : {
-          chap: {
-            user,
-            secret:
-              variable === undefined
-                ? { from: 'prompt' }
-                : secretVariable(variable, '--chap-secret-env', env),
-          },
-        }),
+    ...present({ initiatorName, digests: readDigests(options.digests) }),
+    ...(chap === undefined ? {} : { chap: { ...chap, ...present({ target }) } }),
   }
+}
+
+/** `option`: "--chap" of --chap-user and --chap-secret-env. */
+function readChap(
+  option: string,
+  user: string | undefined,
+  variable: string | undefined,
+  env: NodeJS.ProcessEnv,
+): { user: string; secret: SecretSource } | undefined {
+  if (user === undefined && variable !== undefined)
+    throw new AppError('bad-request', 'A CHAP secret goes with a name', {
+      advice: `Give ${option}-user too.`,
+    })
+  if (user === undefined) return undefined
+  const secret: SecretSource =
+    variable === undefined ? { from: 'prompt' } : secretVariable(variable, `${option}-secret-env`, env)
+  return { user, secret }
 }

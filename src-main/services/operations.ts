@@ -49,6 +49,7 @@ async function requireDone(context: ServiceContext, jobId: string): Promise<void
 
 function work(context: ServiceContext, operation: Operation): Promise<PlannedWork[]> {
   const signal = AbortSignal.timeout(planTimeoutMs)
+  if ('device' in operation) return planUnitWork(context, operation, signal)
   switch (operation.kind) {
     case 'stage':
       return planStage(context, operation, signal)
@@ -62,11 +63,6 @@ function work(context: ServiceContext, operation: Operation): Promise<PlannedWor
       return planExport(context, operation, signal)
     case 'restore-deployments':
       return planRestore(context, operation, signal)
-    case 'verify-unit':
-    case 'export-disk':
-    case 'repair-unit':
-    case 'write-unit':
-      return planUnitWork(context, operation, signal)
     default:
       return planSingleStep(context, operation, signal)
   }

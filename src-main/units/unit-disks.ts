@@ -23,6 +23,7 @@ export function findDisk(unit: Unit, index: number, object: string): DiskRegion 
     throw new AppError('not-found', `The unit holds no disk ${index}`, {
       object,
       facts: { disks: header?.disks.map((known) => known.index).join(', ') || 'none' },
+      ...secondaryAdvice(header, index),
     })
   if (header.layout === 'files')
     throw new AppError(
@@ -44,6 +45,13 @@ export function findDisk(unit: Unit, index: number, object: string): DiskRegion 
       },
     })
   return { disk, offsetBytes: partition.firstLba * sectorBytes, sizeBytes: disk.sizeBytes }
+}
+
+function secondaryAdvice(header: UnitHeader | undefined, index: number): { advice?: string } {
+  const elsewhere = header?.secondaryUnits.find((unit) => unit.index === index)
+  return elsewhere === undefined
+    ? {}
+    : { advice: `It is on a LUN of its own, ${elsewhere.scsiId}; "gantry unit scan" tells where.` }
 }
 
 /** Reads the disk back and compares it with the checksum of the header. Throws device-rejected when it differs. */

@@ -91,6 +91,25 @@ describe('B13: the lock', () => {
     await expect(takeLock(device, rebooted, at(2000))).rejects.toThrow(error('busy'))
     await releaseLock(device, 'anyone', at(2000))
     await takeLock(device, rebooted, at(3000))
+    // a VM whose process was looked for: whichever boot it was
+    const vm = { ...at(4000), anyBoot: true }
+    await expect(takeLock(device, { ...one, owner: 'kvm2' }, vm)).rejects.toThrow(error('busy'))
+    expect(await takeLock(device, one, vm)).toMatchObject({ lock: { ...one, takenAtMs: 4000 } })
+    await releaseLock(device, rebooted, vm)
+    expect(await readLock(device, signal)).toEqual({ state: 'free' })
+  })
+
+  test('who meets a lock is told who has it, since when, and that its process is gone', async () => {
+    const { device } = await writtenUnit()
+    await takeLock(device, one, at(1000))
+    const isGone = ({ owner }: LockOwner): Promise<boolean> => Promise.resolve(owner === 'kvm1')
+    await expect(takeLock(device, two, { ...at(2000), isGone })).rejects.toMatchObject({
+      facts: { since: '1970-01-01T00:00:01.000Z', 'its process': 'not there any more' },
+    })
+    await takeLock(device, two, { ...at(3000), breaks: true })
+    await expect(takeLock(device, one, { ...at(4000), isGone })).rejects.toMatchObject({
+      facts: expect.not.objectContaining({ 'its process': expect.anything() }) as unknown,
+    })
   })
 
   test('of two that take it at the same moment, COMPARE AND WRITE lets one', async () => {

@@ -13,9 +13,23 @@ import { requireUnit } from './disk.ts'
 
 export type LockOwner = Omit<UnitLock, 'takenAtMs'>
 
-export interface LockOptions {
-  readonly signal: AbortSignal
+/** What locking must know of the computer that it is done on. */
+export interface Locks {
+  /** As the owner of locks. */
+  readonly thisComputer: () => LockOwner
+  /** Whether the owner is a process of this computer that is not there any more; told to who meets the lock. */
+  readonly isGone: (lock: UnitLock) => Promise<boolean>
+  /** Milliseconds since 1970. */
   readonly now: () => number
+}
+
+export interface LockOptions extends Pick<Locks, 'now'>, Partial<Pick<Locks, 'isGone'>> {
+  readonly signal: AbortSignal
+  /**
+   * The owner's name alone tells that a lock is his, of whichever boot: for a name that no other bears, whose process
+   * was looked for. Default: a lock of an earlier boot is another's.
+   */
+  readonly anyBoot?: boolean
   /**
    * How long the weaker way waits before it reads back: longer than a write of another takes to arrive. Default 1000.
    */
@@ -32,29 +46,34 @@ export async function readLock(device: BlockDevice, signal: AbortSignal): Promis
 }
 
 /**
- * Takes the lock of a unit (B13). One that the same owner has already taken, in the same boot, stays as it is. Throws
- * busy when another has it or has just been faster, device-rejected when the record is damaged; as requireUnit.
+ * Takes the lock of a unit (B13). One that the same owner has already taken, in the same boot, stays as it is.
+ * `breaks`: whoever has it, on the user's word, or because nobody can have it. Throws busy when another has it or has
+ * just been faster, device-rejected when the record is damaged; as requireUnit.
  */
 export async function takeLock(
   device: BlockDevice,
   owner: LockOwner,
-  options: LockOptions,
+  options: LockOptions & { readonly breaks?: boolean },
 ): Promise<{ readonly lock: UnitLock; readonly method?: LockMethod }> {
   await requireUnit(device, options.signal)
   const before = await device.read(offset, lockRecordBytes, options.signal)
   const record = decodeLockRecord(before)
-  if (record.state === 'held' && isOf(record.lock, owner)) {
+  if (record.state === 'held' && isOf(record.lock, owner, options) && record.lock.bootId === owner.bootId) {
     // The flush after it was taken may have failed.
     await device.flush(options.signal)
     return { lock: record.lock }
   }
-  if (record.state !== 'free') throw notFree(device, record, options.now())
+  const mayTake =
+    record.state === 'free' ||
+    options.breaks === true ||
+    (record.state === 'held' && isOf(record.lock, owner, options))
+  if (!mayTake) throw await notFree(device, record, options)
   const lock = { ...owner, takenAtMs: options.now() }
   return { lock, method: await exchange(device, before, encodeLockRecord(lock), options) }
 }
 
 /**
- * Frees the lock. With an owner only theirs, of this boot; `anyone`: whoever has it, on the user's word. What is free
+ * Frees the lock. With an owner only theirs; `anyone`: whoever has it, on the user's word. What is free
  * stays free. Throws busy when another has it.
  */
 export async function releaseLock(
@@ -66,25 +85,26 @@ export async function releaseLock(
   const before = await device.read(offset, lockRecordBytes, options.signal)
   const record = decodeLockRecord(before)
   if (record.state === 'free') return { before: record }
-  const mayFree = by === 'anyone' || (record.state === 'held' && isOf(record.lock, by))
-  if (!mayFree) throw notFree(device, record, options.now())
+  const mayFree = by === 'anyone' || (record.state === 'held' && isOf(record.lock, by, options))
+  if (!mayFree) throw await notFree(device, record, options)
   return {
     before: record,
     method: await exchange(device, before, new Uint8Array(lockRecordBytes), options),
   }
 }
 
-const isOf = (lock: UnitLock, owner: LockOwner): boolean =>
-  lock.owner === owner.owner && lock.bootId === owner.bootId
+const isOf = (lock: UnitLock, owner: LockOwner, { anyBoot }: Pick<LockOptions, 'anyBoot'>): boolean =>
+  lock.owner === owner.owner && (anyBoot === true || lock.bootId === owner.bootId)
 
 async function exchange(
   device: BlockDevice,
   before: Uint8Array,
   after: Uint8Array,
-  { signal, now, settleMs = 1000 }: LockOptions,
+  options: LockOptions,
 ): Promise<LockMethod> {
+  const { signal, settleMs = 1000 } = options
   const exchanged = await compareAndWrite(device, before, after, signal)
-  if (exchanged === false) throw notFree(device, await readLock(device, signal), now())
+  if (exchanged === false) throw await notFree(device, await readLock(device, signal), options)
   if (exchanged === true) {
     await device.flush(signal)
     return 'atomic'
@@ -93,7 +113,7 @@ async function exchange(
   await device.flush(signal)
   await delay(settleMs, undefined, { signal })
   const found = await device.read(offset, lockRecordBytes, signal)
-  if (!Buffer.from(found).equals(after)) throw notFree(device, decodeLockRecord(found), now())
+  if (!Buffer.from(found).equals(after)) throw await notFree(device, decodeLockRecord(found), options)
   return 'read-back'
 }
 
@@ -112,7 +132,11 @@ async function compareAndWrite(
   }
 }
 
-function notFree(device: BlockDevice, record: LockRecord, nowMs: number): AppError {
+async function notFree(
+  device: BlockDevice,
+  record: LockRecord,
+  { now, isGone }: LockOptions,
+): Promise<AppError> {
   if (record.state === 'free')
     return new AppError('busy', 'Another has just changed the lock of the unit', { object: device.name })
   if (record.state === 'damaged')
@@ -120,16 +144,14 @@ function notFree(device: BlockDevice, record: LockRecord, nowMs: number): AppErr
       object: device.name,
       advice: 'When you are sure that no host runs the VM: gantry unit unlock --break.',
     })
-  return new AppError(
-    'busy',
-    `The unit is locked by ${record.lock.owner}, ${describeAge(record.lock, nowMs)}`,
-    {
-      object: device.name,
-      facts: { since: new Date(record.lock.takenAtMs).toISOString(), 'boot id': record.lock.bootId },
-      advice:
-        'Stop the VM there. When you are sure that it does not run any more: gantry unit unlock --break.',
-    },
-  )
+  const { lock } = record
+  const gone = (await isGone?.(lock)) === true ? { 'its process': 'not there any more' } : {}
+  return new AppError('busy', `The unit is locked by ${lock.owner}, ${describeAge(lock, now())}`, {
+    object: device.name,
+    facts: { since: new Date(lock.takenAtMs).toISOString(), 'boot id': lock.bootId, ...gone },
+    advice:
+      'Stop the VM there. When you are sure that it does not run any more, break the lock: gantry unit unlock --break, or --break-lock where a VM is to be started.',
+  })
 }
 
 /** "for 5 min 10 s", by this computer's clock. */

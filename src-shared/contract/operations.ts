@@ -2,12 +2,14 @@ import { z } from 'zod'
 import { imageHardwareSchema, templateSourceSchema } from '../domain/compute.ts'
 import { plannedStepSchema } from '../domain/job.ts'
 import { initiatorNameSchema, nameSchema } from '../domain/names.ts'
-import { unitDeviceSchema } from '../domain/unit-device.ts'
+import { lunAtPortalSchema, unitDeviceSchema } from '../domain/unit-device.ts'
 import { fileSystemTypeSchema, objectKindSchema, osTypeSchema } from '../domain/storage.ts'
 import { call } from './define.ts'
 
 const containerRef = { array: nameSchema, volume: nameSchema, container: nameSchema }
 const lunRef = { array: nameSchema, lun: nameSchema }
+/** B13: start the VM although another has the lock of its unit; the caller has confirmed that no host runs it. */
+const breakLock = { breakLock: z.boolean().default(false) }
 
 /** A1-A8: template -> container. */
 export const stageSchema = z.object({
@@ -57,6 +59,7 @@ export const deploySchema = z.object({
   direct: z.boolean().default(false),
   /** Read the disks back from each LUN and compare them with the container's checksums; of the layout `disks` only. */
   verify: z.boolean().default(false),
+  ...breakLock,
 })
 
 /** A15. */
@@ -83,6 +86,7 @@ export const restoreDeploymentsSchema = z.object({
   deployments: z.array(nameSchema).default([]),
   /** deployed: those that were started when they were deployed. */
   start: z.enum(['deployed', 'all', 'none']).default('deployed'),
+  ...breakLock,
 })
 
 /** The single steps of A18. */
@@ -121,6 +125,8 @@ export const unitWorkSchemas = [
     kind: z.literal('write-unit'),
     device: unitDeviceSchema,
     images: z.array(z.string().min(1)).min(1).max(16),
+    /** Disks, by the place of their images, that get a unit on a LUN of their own at the same portal. */
+    secondaries: z.array(lunAtPortalSchema.extend({ index: z.int().min(0) })).default([]),
     name: nameSchema,
     hardware: imageHardwareSchema,
     osType: osTypeSchema.default('linux'),
@@ -144,6 +150,8 @@ export const operationSchema = z.discriminatedUnion('kind', [
 ])
 export type Operation = z.infer<typeof operationSchema>
 export type OperationInput = z.input<typeof operationSchema>
+export type SingleStep = z.infer<(typeof singleStepSchemas)[number]>
+export type UnitWork = z.infer<(typeof unitWorkSchemas)[number]>
 export type OperationOf<Kind extends Operation['kind']> = Extract<Operation, { kind: Kind }>
 
 export const plannedJobSchema = z.object({

@@ -22,7 +22,12 @@ export const lunKindSchema = z.enum(['vm', 'container', 'newer', 'damaged', 'boo
 export const unitLockSchema = z.object({ owner: z.string(), bootId: z.string(), takenAt: instantSchema })
 export const unitLockStateSchema = z.discriminatedUnion('state', [
   z.object({ state: z.literal('free') }),
-  z.object({ state: z.literal('held'), lock: unitLockSchema }),
+  z.object({
+    state: z.literal('held'),
+    lock: unitLockSchema,
+    /** The owner is a VM of this computer, and its process is not there any more. */
+    isGone: z.boolean(),
+  }),
   z.object({ state: z.literal('damaged'), problem: z.string() }),
 ])
 

@@ -36,7 +36,12 @@ export const arrayIdentitySchema = z.object({
 /** Portal that hosts log in to, host:port. */
 const portalSchema = z.string().regex(/^[A-Za-z0-9_.:[\]-]+:\d{1,5}$/, 'use host:port')
 
+/** CRC-32C over each header, or over all data, of an iSCSI session. */
+export const digestSchema = z.enum(['header', 'data'])
+
 const targetSettings = {
+  /** The console's own sessions ask for them, and end where the target does not use them. */
+  digests: z.array(digestSchema).optional(),
   /** Prefix of the target names that Gantry makes. */
   iqnPrefix: z
     .string()

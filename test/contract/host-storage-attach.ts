@@ -113,6 +113,8 @@ export const attachPromises: readonly HostPromise[] = [
       const login = { user: 'lab$user', password: { from: 'prompt' as const } }
       await bench.askForChap(lun, login.user, secret)
       const attach = (given: string | undefined) => bench.driverThatKnows(given).attachLun(lun, login)
+      const plan = attach(secret).commands.join('\n')
+      assert.ok(plan.includes(login.user) && !plan.includes(secret))
       for (const given of [wrong, undefined]) {
         const error = await assertFails('auth-failed', attach(given).run(context))
         assert.match(error.message, /secret/)

@@ -1,18 +1,13 @@
-import { spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { LinuxStorageConfig } from '#shared/domain/storage.ts'
 import { MiB } from '#shared/units/bytes.ts'
 import { raw, sh } from '#main/transports/shell/script.ts'
 import type { ShellScript } from '#main/transports/shell/script.ts'
 import { stdoutText } from '#main/transports/shell/shell.ts'
 import type { Shell } from '#main/transports/shell/shell.ts'
+import { TgtdProcess } from '#test/lab/iscsi/tgtd-process.ts'
 import { createLocalShell } from './local-shell.ts'
 
 /** A real array of its own on this computer: two volumes on loop devices and a tgtd. Needs root. */
@@ -42,44 +37,15 @@ export async function startTargetLab(fileSystem: LabFileSystem = 'xfs'): Promise
   const shell = createLocalShell('array lab-array')
   const exec = async (script: ShellScript): Promise<string> =>
     stdoutText(await shell.run(script, { signal: new AbortController().signal }))
-  const controlPort = freeControlPort()
-  const port = await freePort()
+  const tgtd = await TgtdProcess.start()
   // Names that a script without quoting would break on.
   const roomy = join(folder, `roomy 'volume' $1`)
   const full = join(folder, 'full')
-  const tgtadm = (...args: string[]): Promise<string> =>
-    exec(sh`tgtadm -C ${controlPort} --lld iscsi ${args}`)
-
-  let tgtd: ChildProcess | undefined
-  const startTarget = async (): Promise<void> => {
-    const child = spawn(
-      'tgtd',
-      ['-f', '-C', String(controlPort), '-t', '1', '--iscsi', `portal=127.0.0.1:${port}`],
-      {
-        stdio: 'ignore',
-      },
-    )
-    tgtd = child
-    while (!(await answers(() => tgtadm('--op', 'show', '--mode', 'system')))) {
-      if (child.exitCode !== null) throw new Error(`tgtd ended with ${child.exitCode}`)
-      await delay(10)
-    }
-  }
-  // tgtd ignores SIGTERM.
-  const stopTarget = async (): Promise<void> => {
-    if (tgtd === undefined) return
-    const ended = once(tgtd, 'exit')
-    tgtd.kill('SIGKILL')
-    await ended
-    tgtd = undefined
-  }
   const mounted: string[] = []
   const close = async (): Promise<void> => {
-    await stopTarget()
+    await tgtd.close()
     for (const path of mounted) await exec(sh`umount ${path}`)
     rmSync(folder, { recursive: true })
-    rmSync(`/var/run/tgtd/socket.${controlPort}`, { force: true })
-    rmSync(`/var/run/tgtd/socket.${controlPort}.lock`, { force: true })
   }
 
   try {
@@ -98,7 +64,6 @@ export async function startTargetLab(fileSystem: LabFileSystem = 'xfs'): Promise
     await exec(
       sh`cd ${full} && for size in 1M 4k; do dd if=/dev/zero of=fill.$size bs=$size status=none 2>/dev/null || sync .; done`,
     )
-    await startTarget()
   } catch (error) {
     await close()
     throw error
@@ -109,45 +74,28 @@ export async function startTargetLab(fileSystem: LabFileSystem = 'xfs'): Promise
     connection: { host: 'localhost' },
     settings: {
       volumes: { roomy, full },
-      portal: `127.0.0.1:${port}`,
-      tgtControlPort: controlPort,
+      portal: `127.0.0.1:${tgtd.port}`,
+      tgtControlPort: tgtd.controlPort,
       iqnPrefix: 'iqn.2026-11.gantry.array',
       lunLimitPerVolume: lunLimitOfLab,
     },
   }
   const restartTarget = async (): Promise<void> => {
-    await stopTarget()
-    await startTarget()
+    await tgtd.kill()
+    await tgtd.startAgain()
   }
   const reset = async (): Promise<void> => {
     await restartTarget()
     await exec(sh`cd ${roomy} && rm -rf containers snapshots clones`)
   }
-  return { config, shell, restartTarget, stopTarget, exec, tgtadm, reset, close }
-}
-
-async function answers(ask: () => Promise<unknown>): Promise<boolean> {
-  try {
-    await ask()
-    return true
-  } catch {
-    return false
+  return {
+    config,
+    shell,
+    restartTarget,
+    stopTarget: () => tgtd.kill(),
+    exec,
+    tgtadm: (...args) => tgtd.tgtadm(...args),
+    reset,
+    close,
   }
-}
-
-function freeControlPort(): number {
-  for (;;) {
-    const port = 1024 + Math.floor(Math.random() * 31_000)
-    if (!existsSync(`/var/run/tgtd/socket.${port}`)) return port
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,8 +1,21 @@
-import { mkdtempSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  mkdtempSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect } from 'vitest'
 import { templateDisk } from '#main/cli/demo/template-disk.ts'
+import { headerPartitionOffsetBytes, lockRecordBytes, lockRecordOffset } from '#shared/domain/unit-layout.ts'
+import { decodeLockRecord } from '#main/protocols/unit/lock-record.ts'
 import type { PlannedStep } from '#shared/domain/job.ts'
 import { GantryCommand, type CommandOptions, type CommandResult } from '../lab/gantry-command.ts'
 import { observeRecords } from './observe-records.ts'
@@ -136,13 +149,26 @@ function filesOf(folder: string, base: string): string[] {
   try {
     return readdirSync(folder, { recursive: true, withFileTypes: true }).map((entry) => {
       const path = join(entry.parentPath, entry.name)
-      const size =
-        entry.isFile() && /\.(ctr|img|snap)$/.test(entry.name) ? `, ${statSync(path).size} bytes` : ''
+      const isUnit = entry.isFile() && /\.(ctr|img|snap)$/.test(entry.name)
+      const size = isUnit ? `, ${statSync(path).size} bytes${lockIn(path)}` : ''
       return `${path.slice(base.length)}${size}`
     })
   } catch {
     return []
   }
+}
+
+/** ", locked by ...", or nothing. */
+function lockIn(path: string): string {
+  const record = Buffer.alloc(lockRecordBytes)
+  const file = openSync(path, 'r')
+  try {
+    readSync(file, record, 0, record.length, headerPartitionOffsetBytes + lockRecordOffset)
+  } finally {
+    closeSync(file)
+  }
+  const found = decodeLockRecord(record)
+  return found.state === 'held' ? `, locked by ${found.lock.owner}` : ''
 }
 
 const withoutIds = (text: string): string =>

@@ -14,6 +14,7 @@ describeLab('crash matrix of this computer', () => {
     await bench.ok(bench.deploy('crashed'))
     deployed = await bench.added([])
     expect(deployed).toContain('a QEMU runs')
+    expect(deployed.filter((line) => line.includes('locked by VM crashed of '))).toHaveLength(1)
     await bench.ok(bench.decommission('crashed'))
     expect(await bench.added([])).toEqual([])
   })
@@ -44,7 +45,7 @@ describeLab('crash matrix of this computer', () => {
 
   test('a deployment that is killed after each step is finished, and so is its decommissioning', async () => {
     const making = (await bench.stepsOf(bench.deploy('crashed'))).map(({ id }) => id)
-    expect(making.slice(-7)).toEqual('create-lun attach verify-0 define start wait record'.split(' '))
+    expect(making.slice(-8)).toEqual('create-lun attach verify-0 define lock start wait record'.split(' '))
     await bench.ok(bench.deploy('crashed'))
     const unmaking = (await bench.stepsOf(bench.decommission('crashed'))).map(({ id }) => id)
     expect(unmaking).not.toContain('unmount')
@@ -67,5 +68,20 @@ describeLab('crash matrix of this computer', () => {
       expect(await bench.recover(), id).toEqual([{ kind: 'deploy', state: 'undone' }])
       expect(await bench.added([]), id).toEqual([])
     }
+  })
+
+  test('B13: the lock of a container that is deployed directly, killed on both sides of it', async () => {
+    // it writes into the container: nothing is verified, and no test comes after this one
+    const direct = [...bench.deploy('crashed').filter((word) => word !== '--verify'), '--direct', '--yes']
+    const undone = 'deploy/record'
+    await bench.killAt(direct, 'deploy/lock/before-undo', undone)
+    expect(await bench.recover()).toEqual([{ kind: 'deploy', state: 'undone' }])
+    expect(await bench.added([])).toEqual([])
+    await bench.killAt(direct, 'deploy/lock/after-intent')
+    expect(await bench.recover()).toEqual([{ kind: 'deploy', state: 'done' }])
+    expect((await bench.added([])).join()).toMatch(/base.*locked by VM crashed/)
+    await bench.killAt(bench.decommission('crashed'), 'decommission/unlock/after-intent')
+    expect(await bench.recover()).toEqual([{ kind: 'decommission', state: 'done' }])
+    expect(await bench.added([])).toEqual([])
   })
 })

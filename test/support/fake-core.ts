@@ -161,7 +161,8 @@ export function createFakeCore(options: FakeCoreOptions = {}): FakeCore {
     'units.show': ({ device }) => Promise.resolve({ ...sampleUnitReport, device: nameOfSample(device) }),
     'units.scan': () => Promise.resolve(sampleScan),
     'units.lock': () => Promise.resolve({ lock: sampleLock, method: 'read-back' }),
-    'units.unlock': () => Promise.resolve({ before: { state: 'held', lock: sampleLock }, method: 'atomic' }),
+    'units.unlock': () =>
+      Promise.resolve({ before: { state: 'held', lock: sampleLock, isGone: false }, method: 'atomic' }),
     'jobs.list': () => Promise.resolve([...jobs.values()]),
     'jobs.get': ({ jobId }) => Promise.resolve(getJob(jobId)),
     'jobs.resume': ({ jobId }) => {

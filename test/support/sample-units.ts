@@ -45,7 +45,7 @@ export const sampleUnitReport: UnitReport = {
   ],
   header,
   generation: 3,
-  lock: { state: 'held', lock: sampleLock },
+  lock: { state: 'held', lock: sampleLock, isGone: false },
 }
 
 export const sampleScan: UnitScan = {

@@ -8,6 +8,7 @@ import type { Volume } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import { describeChecks } from '../describe-checks.ts'
+import { digestsOption, readDigests, type DigestsChoice } from '../digests-option.ts'
 import { ensureHostKeys } from '../host-keys.ts'
 import { keyValue, present, wholeNumberOption } from '../parse-options.ts'
 import { pickNamed } from '../pick-named.ts'
@@ -30,6 +31,7 @@ interface AddOptions extends SshOptions {
   readonly chapUser?: string
   readonly chapSecretEnv?: string
   readonly openToNetwork?: boolean
+  readonly digests?: DigestsChoice
 }
 
 export function registerArrayCommands(program: Command, makeAction: MakeAction): void {
@@ -51,6 +53,7 @@ export function registerArrayCommands(program: Command, makeAction: MakeAction):
     .option('--open-to-network', 'embedded: other computers may reach the portal; needs --chap-user')
     .option('--chap-user <name>', 'embedded: what initiators must log in with')
     .option('--chap-secret-env <variable>', 'embedded: read the CHAP secret from this variable when needed')
+    .addOption(digestsOption("insist on CRC-32C checksums in the console's own iSCSI sessions"))
     .option('--tgt-control-port <number>', 'control port of tgtd (default: 0)', wholeNumberOption)
     .option('--iqn-prefix <name>', 'beginning of the target names that Gantry makes')
     .option('--lun-limit <number>', 'the most LUNs of a volume (default: 256)', wholeNumberOption)
@@ -203,8 +206,8 @@ function embedded(tools: Tools, name: string, options: AddOptions): NewArrayOf<'
 const secretFrom = (variable: string | undefined, { io }: Tools): SecretSource =>
   variable === undefined ? { from: 'prompt' } : secretVariable(variable, '--chap-secret-env', io.env)
 
-const targetSettings = ({ iqnPrefix, lunLimit }: AddOptions) =>
-  present({ iqnPrefix, lunLimitPerVolume: lunLimit })
+const targetSettings = ({ iqnPrefix, lunLimit, digests }: AddOptions) =>
+  present({ iqnPrefix, lunLimitPerVolume: lunLimit, digests: readDigests(digests) })
 
 const missing = (option: string, { driver }: AddOptions): AppError =>
   new AppError('bad-request', `An array with the driver ${driver} needs ${option}`, {

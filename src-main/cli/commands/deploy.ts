@@ -6,6 +6,7 @@ import { addPlanOption, addYesOption, runOperation } from '../operation.ts'
 import type { OperationOptions } from '../operation.ts'
 import { durationOption, present, wholeNumberOption } from '../parse-options.ts'
 import { findContainer } from '../references.ts'
+import { breakLockQuestion, breakLockText } from '../break-lock.ts'
 import type { MakeAction, Outcome, Tools } from '../tools.ts'
 
 type DeployInput = Extract<OperationInput, { kind: 'deploy' }>
@@ -20,6 +21,7 @@ interface DeployOptions extends OperationOptions {
   readonly waitTimeout?: number
   readonly direct?: boolean
   readonly verify?: boolean
+  readonly breakLock?: boolean
 }
 
 export function registerDeployCommand(program: Command, makeAction: MakeAction): void {
@@ -45,6 +47,7 @@ export function registerDeployCommand(program: Command, makeAction: MakeAction):
       '--direct',
       'use the container itself instead of a clone; it is then changed, and must be confirmed',
     )
+    .option('--break-lock', `with --direct: ${breakLockText}`)
   addYesOption(addPlanOption(deploy))
     .addHelpText(
       'after',
@@ -83,8 +86,13 @@ async function runDeploy(tools: Tools, name: string, options: DeployOptions): Pr
       waitTimeoutMs: options.waitTimeout,
       direct: options.direct,
       verify: options.verify,
+      breakLock: options.breakLock,
     }),
   }
   const question = `The VM will change container ${array}/${volume}/${container} itself. Use it without a clone?`
-  return runOperation(tools, operation, options, options.direct === true ? question : undefined)
+  const questions = [
+    ...(options.direct === true ? [question] : []),
+    ...(options.breakLock === true ? [breakLockQuestion] : []),
+  ].join(' ')
+  return runOperation(tools, operation, options, questions === '' ? undefined : questions)
 }

@@ -2,6 +2,7 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { OperationOf } from '#shared/contract/operations.ts'
 import type { Deployment } from '#shared/domain/compute.ts'
+import { breakLockQuestion, breakLockText } from '../break-lock.ts'
 import { addPlanOption, addYesOption, runOperation } from '../operation.ts'
 import type { OperationOptions } from '../operation.ts'
 import { present } from '../parse-options.ts'
@@ -11,6 +12,7 @@ import type { MakeAction } from '../tools.ts'
 interface RestoreOptions extends OperationOptions {
   readonly host?: string
   readonly start: OperationOf<'restore-deployments'>['start']
+  readonly breakLock?: boolean
 }
 
 export function registerDeploymentCommands(program: Command, makeAction: MakeAction): void {
@@ -27,7 +29,7 @@ export function registerDeploymentCommands(program: Command, makeAction: MakeAct
       }),
     )
 
-  addPlanOption(group.command('restore'))
+  addYesOption(addPlanOption(group.command('restore')))
     .argument('[name...]', 'deployments; default: all of the host')
     .description(
       'after a restart of a host: attach, mount, register and start again what its deployments lack',
@@ -38,16 +40,18 @@ export function registerDeploymentCommands(program: Command, makeAction: MakeAct
         .choices(['deployed', 'all', 'none'])
         .default('deployed'),
     )
+    .option('--break-lock', breakLockText)
     .addHelpText(
       'after',
       '\nExamples:\n  gantry deployments restore --host kvm1 --plan\n  gantry deployments restore web-1 web-2 --start all',
     )
     .action(
-      makeAction((tools, names: string[], { host, start, ...options }: RestoreOptions) =>
+      makeAction((tools, names: string[], { host, start, breakLock, ...options }: RestoreOptions) =>
         runOperation(
           tools,
-          { kind: 'restore-deployments', deployments: names, start, ...present({ host }) },
+          { kind: 'restore-deployments', deployments: names, start, ...present({ host, breakLock }) },
           options,
+          breakLock === true ? breakLockQuestion : undefined,
         ),
       ),
     )

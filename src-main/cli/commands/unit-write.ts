@@ -1,4 +1,4 @@
-import { Option } from 'commander'
+import { InvalidArgumentError, Option } from 'commander'
 import type { Command } from 'commander'
 import type { OperationInput } from '#shared/contract/operations.ts'
 import { addPlanOption, runOperation } from '../operation.ts'
@@ -12,6 +12,7 @@ type WriteInput = Extract<OperationInput, { kind: 'write-unit' }>
 
 interface WriteOptions extends DeviceOptions, OperationOptions {
   readonly image: string[]
+  readonly secondary?: NonNullable<WriteInput['secondaries']>
   readonly name: string
   readonly memory: number
   readonly cpus: number
@@ -22,6 +23,16 @@ interface WriteOptions extends DeviceOptions, OperationOptions {
   readonly notes?: string
 }
 
+function secondary(
+  text: string,
+  before: NonNullable<WriteInput['secondaries']> = [],
+): NonNullable<WriteInput['secondaries']> {
+  const [, index, target, lun] = /^(\d+)=(.+)\/(\d+)$/.exec(text) ?? []
+  if (target === undefined)
+    throw new InvalidArgumentError('Write DISK=TARGET/LUN, such as 1=iqn.2026-11.lab:data/1.')
+  return [...before, { index: Number(index), target, lun: Number(lun) }]
+}
+
 export function registerUnitWrite(unit: Command, makeAction: MakeAction): void {
   addPlanOption(addDeviceOptions(unit.command('write')))
     .description('write disk images of this computer as a VM unit to an empty LUN or file, and verify it')
@@ -29,6 +40,11 @@ export function registerUnitWrite(unit: Command, makeAction: MakeAction): void {
       '--image <file>',
       'raw, VHD, qcow2, VHDX or VMDK; several in the order of the disks',
       repeatedFile,
+    )
+    .option(
+      '--secondary <disk=target/lun>',
+      'put this disk, counted from 0, on a LUN of its own at the same portal; may be given several times',
+      secondary,
     )
     .requiredOption('--name <name>', 'name of the VM')
     .requiredOption('--memory <size>', 'its memory, like 2G', sizeOption)
@@ -49,6 +65,7 @@ export function registerUnitWrite(unit: Command, makeAction: MakeAction): void {
       `
 Examples:
   gantry unit write --image ./web.qcow2 --name web --memory 2G --cpus 2 --portal 192.0.2.10 --target iqn.2026-11.lab:web --plan
+  gantry unit write --image ./web.raw --image ./data.raw --secondary 1=iqn.2026-11.lab:data/1 --name web --memory 2G --cpus 2 --portal 192.0.2.10 --target iqn.2026-11.lab:web
   gantry unit write --image ./web.raw --name web --memory 2G --cpus 2 --file ./web.unit --zeroed`,
     )
     .action(
@@ -66,6 +83,7 @@ Examples:
               ...present({ firmware: options.firmware }),
             },
             ...present({
+              secondaries: options.secondary,
               osType: options.os,
               stateBytes: options.state,
               isZeroed: options.zeroed,

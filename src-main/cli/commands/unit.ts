@@ -143,7 +143,7 @@ function registerLocks(unit: Command, makeAction: MakeAction): void {
         const taken = await client.call('units.lock', { device: readDevice(options, io.env) })
         return {
           value: taken,
-          text: `Lock: ${describeLock({ state: 'held', lock: taken.lock }, Date.now())}`,
+          text: `Lock: ${describeLock({ state: 'held', lock: taken.lock, isGone: false }, Date.now())}`,
           problems: weaker(taken.method),
         }
       }),

@@ -106,6 +106,11 @@ export interface DefineVmOnDisks extends Omit<DefineVm, 'disks'> {
 export interface UnitDisks {
   /** As UnitFiles.describeVm, with disks that are regions of the LUN. Sends nothing. */
   describeVm(spec: DefineVmOnDisks): VmDefinition
+  /**
+   * Who a VM of this host is in the lock of its unit (B13): a name that no other VM bears, for people too. Absent: the
+   * units of this host's VMs are not locked.
+   */
+  lockOwner?(vm: { readonly name: string; readonly uuid: string }): string
 }
 
 /** When a guest is up: a text on its serial console, or its guest agent answers. */

@@ -3,17 +3,26 @@ import type { ObjectRef } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
+import { unlockStep, type LockParts } from './lock-steps.ts'
 import { arrayTarget, hostTarget, takeOfflineSteps } from './lun-steps.ts'
 import type { InventoryRecords } from './records.ts'
+import { deviceOf } from './unit-steps.ts'
 
 export interface DecommissionPlan {
   deployment: Deployment
   /** The clone and the snapshot with the marks that they bear; empty when deployed directly. */
   copies: { ref: ObjectRef; mark: string }[]
+  /** Who has the lock of a container that stays and that the VM ran on. */
+  unlock?: string
+}
+
+export interface DecommissionParts extends LockParts {
+  readonly devices: Devices
+  readonly records: InventoryRecords
 }
 
 /** Everything of one deployment goes, the container stays (A15). It can only go forward: a removed LUN has no undo. */
-export function decommissionKind(devices: Devices, records: InventoryRecords): JobKind<DecommissionPlan> {
+export function decommissionKind(parts: DecommissionParts): JobKind<DecommissionPlan> {
   return {
     name: 'decommission',
     afterRestart: 'resume',
@@ -23,11 +32,12 @@ export function decommissionKind(devices: Devices, records: InventoryRecords): J
       `deployment/${deployment.name}`,
       `vm/${deployment.host}/${deployment.vm.name}`,
     ],
-    steps: (plan) => decommissionSteps(devices, records, plan),
+    steps: (plan) => decommissionSteps(parts, plan),
   }
 }
 
-function decommissionSteps(devices: Devices, records: InventoryRecords, plan: DecommissionPlan): Step[] {
+function decommissionSteps(parts: DecommissionParts, plan: DecommissionPlan): Step[] {
+  const { devices, records } = parts
   const { deployment } = plan
   const array = devices.array(deployment.container.array)
   const host = devices.host(deployment.host)
@@ -42,6 +52,9 @@ function decommissionSteps(devices: Devices, records: InventoryRecords, plan: De
       observe: async (signal) =>
         (await host.findVm(uuid, signal))?.state === 'running' ? 'absent' : 'present',
     }),
+    ...(plan.unlock === undefined
+      ? []
+      : [unlockStep(parts, deviceOf(deployment, array.config), plan.unlock)]),
     deviceStep({
       id: 'undefine',
       title: `Unregister VM ${deployment.vm.name}`,

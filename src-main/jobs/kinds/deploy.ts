@@ -1,15 +1,14 @@
 import type { Deployment, DeploymentRecipe } from '#shared/domain/compute.ts'
 import { loginOfArray } from '#shared/domain/storage.ts'
-import type { ChapLogin, FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
-import { chapOf } from '#shared/domain/unit-device.ts'
-import type { UnitDevice } from '#shared/domain/unit-device.ts'
+import type { ArrayConfig, FileSystemType, LunAddress, ObjectRef, OsType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { ReadySign, VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
 import { deviceStep, recordStep } from './device-step.ts'
 import { attachUnitStep, copyObjectStep, hostTarget, mappedLunStep, type CopyKind } from './lun-steps.ts'
+import { freeCopyStep, lockCopyStep, lockStep, type LockParts, type PlannedLock } from './lock-steps.ts'
 import type { InventoryRecords } from './records.ts'
-import { verifyStep, type PlannedDisk, type UnitWorkParts } from './unit-steps.ts'
+import { deviceOf, verifyStep, type PlannedDisk, type UnitWorkParts } from './unit-steps.ts'
 import { defineStep, startStep } from './vm-steps.ts'
 
 export interface DeployPlan {
@@ -27,12 +26,14 @@ export interface DeployPlan {
   vm: VmDefinition
   /** Disks to be read back and compared with the header. */
   verify?: PlannedDisk[]
+  /** On hosts that lock the units of their VMs. */
+  lock?: PlannedLock
   start: boolean
   wait?: { sign: ReadySign; timeoutMs: number }
   deployedAt: string
 }
 
-export interface DeployParts extends UnitWorkParts {
+export interface DeployParts extends UnitWorkParts, LockParts {
   readonly devices: Devices
   readonly records: InventoryRecords
 }
@@ -82,10 +83,11 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
     attachUnitStep({ array, host, lun: plan.lun }, plan.fileSystem),
     // once the VM has run, its disk is no longer what was staged
     ...(plan.verify ?? []).map((disk) => ({
-      ...verifyStep(parts, deviceOf(plan, login), disk),
+      ...verifyStep(parts, deviceOf(plan, array.config), disk),
       settledBy: 'define',
     })),
     defineStep(host, plan.vm),
+    ...lockSteps(parts, plan, array.config),
   )
   if (plan.start) steps.push(startStep(host, plan.vm, login))
   if (plan.start && plan.wait !== undefined)
@@ -111,18 +113,14 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
   return steps
 }
 
-/** The LUN, looked at with the name that it is mapped to: the console's own for a host that is this computer. */
-const deviceOf = (
-  { lun: { portal, target, lun }, initiator }: DeployPlan,
-  login: ChapLogin | undefined,
-): UnitDevice => ({
-  kind: 'iscsi',
-  portal,
-  target,
-  lun,
-  initiatorName: initiator,
-  ...chapOf(login),
-})
+function lockSteps(parts: DeployParts, plan: DeployPlan, array: ArrayConfig): Step[] {
+  const { lock, copies, start } = plan
+  if (lock === undefined) return []
+  const where = deviceOf(plan, array)
+  if (copies !== undefined)
+    return [start ? lockCopyStep(parts, where, lock.owner) : freeCopyStep(parts, where)]
+  return start ? [lockStep(parts, where, lock)] : []
+}
 
 function deploymentOf(plan: DeployPlan): Deployment {
   const { volume, name, unitId } = plan.container

@@ -1,8 +1,8 @@
 import { open, mkdir, rm, type FileHandle } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { Template, TemplateFile } from '#shared/domain/compute.ts'
-import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes, MiB } from '#shared/units/bytes.ts'
+import { fileError } from '#main/transports/local/file-errors.ts'
 import type { Step, StepContext } from '../step.ts'
 import type { OpenTemplateFile } from './stage-copy.ts'
 
@@ -72,7 +72,7 @@ async function create(path: string): Promise<FileHandle> {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 })
     return await open(path, 'w', 0o600)
   } catch (error) {
-    throw cannotWrite(path, error)
+    throw fileError(error, path)
   }
 }
 
@@ -81,14 +81,6 @@ async function writeAll(file: FileHandle, path: string, bytes: Uint8Array, offse
     for (let written = 0; written < bytes.length;)
       written += (await file.write(bytes, written, bytes.length - written, offset + written)).bytesWritten
   } catch (error) {
-    throw cannotWrite(path, error)
+    throw fileError(error, path)
   }
 }
-
-const cannotWrite = (path: string, cause: unknown): AppError =>
-  new AppError('device-rejected', 'What is fetched cannot be kept on this computer', {
-    object: path,
-    facts: { 'system says': cause instanceof Error ? cause.message : String(cause) },
-    advice: 'Make room there, or choose another folder for temporary files (TMPDIR).',
-    cause,
-  })

@@ -3,7 +3,9 @@ import { loginOfArray, type FileSystemType } from '#shared/domain/storage.ts'
 import type { Devices } from '#main/drivers/devices.ts'
 import type { VmDefinition } from '#main/drivers/hosts/contract.ts'
 import type { JobKind, Step } from '../step.ts'
+import { lockStep, type LockParts, type PlannedLock } from './lock-steps.ts'
 import { attachUnitStep, mountStep } from './lun-steps.ts'
+import { deviceOf } from './unit-steps.ts'
 import { defineStep, startStep } from './vm-steps.ts'
 
 /** What a deployment lacked when the host was asked: only that is brought back, and only that is undone. */
@@ -16,11 +18,17 @@ export interface RestorePlan {
   mount: boolean
   /** Its registration, when that is lost. */
   define?: VmDefinition
+  /** With `start`, on hosts that lock the units of their VMs. */
+  lock?: PlannedLock
   start: boolean
 }
 
+export interface RestoreParts extends LockParts {
+  readonly devices: Devices
+}
+
 /** A deployment whose host was restarted comes up again on the LUN that it has. */
-export function restoreKind(devices: Devices): JobKind<RestorePlan> {
+export function restoreKind(parts: RestoreParts): JobKind<RestorePlan> {
   return {
     name: 'restore',
     afterRestart: 'resume',
@@ -30,20 +38,22 @@ export function restoreKind(devices: Devices): JobKind<RestorePlan> {
       `deployment/${deployment.name}`,
       `vm/${deployment.host}/${deployment.vm.name}`,
     ],
-    steps: (plan) => restoreSteps(devices, plan),
+    steps: (plan) => restoreSteps(parts, plan),
   }
 }
 
-function restoreSteps(devices: Devices, plan: RestorePlan): Step[] {
+function restoreSteps(parts: RestoreParts, plan: RestorePlan): Step[] {
   const { deployment } = plan
   const { lun } = deployment
-  const host = devices.host(deployment.host)
-  const array = devices.array(deployment.container.array)
+  const host = parts.devices.host(deployment.host)
+  const array = parts.devices.array(deployment.container.array)
+  const login = loginOfArray(array.config)
   const steps: Step[] = []
   const { fileSystem } = plan
   if (plan.attach) steps.push(attachUnitStep({ array, host, lun }, fileSystem))
   else if (plan.mount && fileSystem !== undefined) steps.push(mountStep(host, lun, { fileSystem }))
   if (plan.define !== undefined) steps.push(defineStep(host, plan.define))
-  if (plan.start) steps.push(startStep(host, deployment.vm, loginOfArray(array.config)))
+  if (plan.lock !== undefined) steps.push(lockStep(parts, deviceOf(deployment, array.config), plan.lock))
+  if (plan.start) steps.push(startStep(host, deployment.vm, login))
   return steps
 }

@@ -1,6 +1,9 @@
 import type { ImageFormat } from '#shared/domain/compute.ts'
+import type { ArrayConfig, LunAddress } from '#shared/domain/storage.ts'
+import { loginWayOf } from '#shared/domain/unit-device.ts'
 import type { UnitDevice } from '#shared/domain/unit-device.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
+import { AppError } from '#shared/errors/app-error.ts'
 import type { PlannedUnit } from '#main/protocols/unit/disks-layout.ts'
 import type { BlockDevice, BulkOptions, FileContent } from '#main/transports/block/block-device.ts'
 import { nameOfDevice, withDevice, type UnitDevices } from '#main/units/devices.ts'
@@ -21,6 +24,8 @@ export interface PlannedWrite {
   readonly header: UnitHeader
   /** The device reads as zeros everywhere. */
   readonly isZeroed: boolean
+  /** Of a secondary unit: the name of its LUN, by which the base unit finds it. */
+  readonly scsiId?: string
 }
 
 export interface UnitWorkParts {
@@ -32,6 +37,15 @@ export interface UnitWorkParts {
   ): Promise<{ readonly content: FileContent; close(): Promise<void> }>
 }
 
+/** A LUN of a VM, looked at with the name that it is mapped to: the console's own for a host that is this computer. */
+export const deviceOf = (
+  {
+    lun: { portal, target, lun },
+    initiator: initiatorName,
+  }: { readonly lun: LunAddress; readonly initiator: string },
+  array: ArrayConfig,
+): UnitDevice => ({ kind: 'iscsi', portal, target, lun, initiatorName, ...loginWayOf(array) })
+
 const bytesPerWeight = 200 * 1024 * 1024
 export const weightOf = ({ sizeBytes }: PlannedDisk): number => 0.2 + sizeBytes / bytesPerWeight
 
@@ -41,7 +55,7 @@ export const bulk = (context: StepContext): BulkOptions => ({
 })
 
 export const onDevice = <T>(
-  { unitDevices }: UnitWorkParts,
+  { unitDevices }: Pick<UnitWorkParts, 'unitDevices'>,
   where: UnitDevice,
   mode: 'read' | 'write',
   signal: AbortSignal,
@@ -70,9 +84,13 @@ export function verifyStep(parts: UnitWorkParts, where: UnitDevice, disk: Planne
 export function writeStep(parts: UnitWorkParts, plan: PlannedWrite): Step {
   const { device: where, images, unit, header, isZeroed } = plan
   const { unitId } = header
+  const isSecondary = unit.role === 'secondary'
+  const indices = images.map(({ index }) => index).join('-')
   return {
-    id: 'write',
-    title: `Write the disks and the description of VM ${header.vm.name}`,
+    id: isSecondary ? `write-${indices}` : 'write',
+    title: isSecondary
+      ? `Write disk ${indices} of VM ${header.vm.name} to a LUN of its own`
+      : `Write the disks and the description of VM ${header.vm.name}`,
     target: nameOfDevice(where),
     weight: images.reduce((sum, image) => sum + 2 * weightOf(image), 0),
     commands: [
@@ -91,14 +109,15 @@ export function writeStep(parts: UnitWorkParts, plan: PlannedWrite): Step {
 
 async function writeImages(
   parts: UnitWorkParts,
-  { device: where, images, unit, header }: PlannedWrite,
+  { device: where, images, unit, header, scsiId }: PlannedWrite,
   context: StepContext,
   isZeroed: boolean,
 ): Promise<void> {
   const { signal } = context
   const opened: { readonly content: FileContent; close(): Promise<void> }[] = []
   try {
-    await onDevice(parts, where, 'write', signal, async (device) => {
+    await withDevice(parts.unitDevices, where, 'write', signal, async ({ device, lun }) => {
+      if (scsiId !== undefined && lun?.scsiIds.includes(scsiId) !== true) throw anotherLun(device, scsiId)
       // A resumed job finds what it has written.
       if ((await observeWrittenUnit(device, header.unitId, signal)) === 'present') return
       const disks = new Map<number, FileContent>()
@@ -113,3 +132,9 @@ async function writeImages(
     await Promise.all(opened.map((image) => image.close()))
   }
 }
+
+const anotherLun = (device: BlockDevice, scsiId: string): AppError =>
+  new AppError('stale', 'Another LUN is at this address than when it was planned; nothing was written', {
+    object: device.name,
+    facts: { planned: scsiId },
+  })

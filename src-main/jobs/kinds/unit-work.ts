@@ -23,7 +23,7 @@ export type UnitWorkPlan = { readonly device: UnitDevice } & (
   | { readonly work: 'verify'; readonly disks: readonly PlannedDisk[] }
   | { readonly work: 'export'; readonly disk: PlannedDisk; readonly path: string }
   | { readonly work: 'repair'; readonly digest: string; readonly writes: readonly string[] }
-  | ({ readonly work: 'write' } & PlannedWrite)
+  | ({ readonly work: 'write'; readonly secondaries?: readonly PlannedWrite[] } & PlannedWrite)
 )
 type PlanOf<Work extends UnitWorkPlan['work']> = Extract<UnitWorkPlan, { work: Work }>
 
@@ -33,9 +33,14 @@ export const unitWorkKind = (parts: UnitWorkParts): JobKind<UnitWorkPlan> => ({
   afterRestart: 'undo',
   onFailure: 'undo',
   title: titleOf,
-  resources: ({ device }) => [`unit/${nameOfDevice(device)}`],
+  resources: (plan) => unitsOf(plan).map(({ device }) => `unit/${nameOfDevice(device)}`),
   steps: (plan, jobId) => stepsOf(parts, plan, jobId),
 })
+
+/** The base unit last: what it names is there. */
+const unitsOf = (plan: UnitWorkPlan): readonly Pick<UnitWorkPlan, 'device'>[] =>
+  plan.work === 'write' ? writesOf(plan) : [plan]
+const writesOf = (plan: PlanOf<'write'>): readonly PlannedWrite[] => [...(plan.secondaries ?? []), plan]
 
 function titleOf(plan: UnitWorkPlan): string {
   const where = nameOfDevice(plan.device)
@@ -61,8 +66,10 @@ function stepsOf(parts: UnitWorkParts, plan: UnitWorkPlan, jobId: string): Step[
       return [repairStep(parts, plan)]
     case 'write':
       return [
-        erasableWriteStep(parts, plan),
-        ...plan.images.map((disk) => verifyStep(parts, plan.device, disk)),
+        ...writesOf(plan).map((write) => erasableWriteStep(parts, write)),
+        ...writesOf(plan).flatMap(({ device, images }) =>
+          images.map((disk) => verifyStep(parts, device, disk)),
+        ),
       ]
   }
 }
@@ -129,7 +136,7 @@ function repairStep(parts: UnitWorkParts, { device: where, digest, writes }: Pla
 }
 
 /** A device that is not the console's own is given back as it was found. */
-function erasableWriteStep(parts: UnitWorkParts, plan: PlanOf<'write'>): Step {
+function erasableWriteStep(parts: UnitWorkParts, plan: PlannedWrite): Step {
   const { device: where, header } = plan
   return {
     ...writeStep(parts, plan),

@@ -1,3 +1,4 @@
+import { AppError } from '#shared/errors/app-error.ts'
 import { malformed } from './malformed.ts'
 import { defaultParameters, maxRecvKey, maxRecvRange, rules } from './parameters.ts'
 import type { OperationalParameters, OperationalWishes, Rule } from './parameters.ts'
@@ -82,8 +83,10 @@ export class Negotiation {
   #takeAnswer(key: string, value: string): void {
     const rule = rules[key]
     if (rule === undefined) throw wrongKey(key, 'a key that was offered', value)
-    if (answersWithoutValue.has(value)) return
     const wish = this.#wishes[rule.name]
+    if (rule.kind === 'digest' && value !== 'CRC32C' && Array.isArray(wish) && !wish.includes('None'))
+      throw noDigest(key)
+    if (answersWithoutValue.has(value)) return
     const answer = parseValue(rule, value)
     if (answer === undefined || !isWithin(rule, wish, answer)) throw wrongKey(key, formatWish(wish), value)
     this.#settle(rule, answer)
@@ -137,6 +140,11 @@ function isWithin(rule: Rule, wish: Value | readonly string[], answer: Value): b
   if (rule.kind === 'digest') return Array.isArray(wish) && wish.includes(answer === true ? 'CRC32C' : 'None')
   return combine(rule, wish as Value, answer) === answer
 }
+
+const noDigest = (key: string): AppError =>
+  new AppError('not-supported', `The target does not use the checksums that were asked for (${key})`, {
+    advice: 'Do without them, or allow CRC32C at the target.',
+  })
 
 function wrongKey(key: string, expected: string, found: string): Error {
   return malformed(`key ${key}`, 0, expected, JSON.stringify(found.slice(0, 40)))

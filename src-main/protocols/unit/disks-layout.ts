@@ -11,13 +11,13 @@ import { MiB, roundUp, sectorBytes } from '#shared/units/bytes.ts'
 
 /**
  * What of a VM's disks lies in its base unit beside configuration, state and snapshots (B4); each of the others gets a
- * secondary unit. `state`: none; `without-primary`: all but disk 0; `primary`: disk 0; `all`: all.
+ * secondary unit. `state`: none; `without-primary`: all but disk 0; `primary`: disk 0; `all`: all; else the indices.
  */
 export const baseContents = ['state', 'without-primary', 'primary', 'all'] as const
 export type BaseContents = (typeof baseContents)[number]
 
 export interface DisksLayoutRequest {
-  readonly contents: BaseContents
+  readonly contents: BaseContents | readonly number[]
   /** Index 0 is the disk that the VM boots from. Sizes are whole sectors. */
   readonly disks: readonly { readonly index: number; readonly sizeBytes: number }[]
   readonly memoryBytes: number
@@ -100,7 +100,8 @@ const diskPart = (disk: DisksLayoutRequest['disks'][number]): Part => ({
   disk,
 })
 
-function isInBase(contents: BaseContents, index: number): boolean {
+function isInBase(contents: DisksLayoutRequest['contents'], index: number): boolean {
+  if (typeof contents !== 'string') return contents.includes(index)
   if (contents === 'all') return true
   return contents !== 'state' && (contents === 'primary') === (index === 0)
 }

@@ -4,6 +4,8 @@ import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { AppError } from '#shared/errors/app-error.ts'
 import { MiB } from '#shared/units/bytes.ts'
+import { syncFolder } from '#main/transports/local/durable.ts'
+import { fileError, systemCode } from '#main/transports/local/file-errors.ts'
 import { exportMarkName, type ExportFile, type ExportFolder } from '#main/jobs/kinds/export-folder.ts'
 
 const zeros = Buffer.alloc(MiB)
@@ -18,7 +20,7 @@ export function openExportFolder(path: string, mark: string): ExportFolder {
     try {
       return await work()
     } catch (error) {
-      throw writeError(error, path)
+      throw fileError(error, path)
     }
   }
 
@@ -65,7 +67,7 @@ export function openExportFolder(path: string, mark: string): ExportFolder {
         await syncFolder(partialPath)
         // what appeared under the name meanwhile is not replaced, unless it is an empty folder
         await rename(partialPath, path).catch((error: unknown) => {
-          throw codeOf(error) === 'ENOENT' ? error : taken(path)
+          throw systemCode(error) === 'ENOENT' ? error : taken(path)
         })
         await syncFolder(dirname(path))
       }),
@@ -125,7 +127,7 @@ export async function requireFree(path: string): Promise<void> {
   if (await exists(path)) throw taken(path)
   const parent = dirname(path)
   const found = await stat(parent).catch((error: unknown) => {
-    throw writeError(error, parent)
+    throw fileError(error, parent)
   })
   if (!found.isDirectory())
     throw new AppError('bad-request', `"${parent}" is not a folder`, { object: parent })
@@ -137,13 +139,10 @@ const taken = (path: string): AppError =>
     advice: 'Choose a folder that is not there yet: an export makes its own.',
   })
 
-const codeOf = (error: unknown): unknown =>
-  error instanceof Error && 'code' in error ? error.code : undefined
-
 const unless =
   (code: string) =>
   (error: unknown): void => {
-    if (codeOf(error) !== code) throw error
+    if (systemCode(error) !== code) throw error
   }
 
 async function exists(path: string): Promise<boolean> {
@@ -151,53 +150,7 @@ async function exists(path: string): Promise<boolean> {
     await stat(path)
     return true
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false
-    throw writeError(error, path)
+    if (systemCode(error) === 'ENOENT') return false
+    throw fileError(error, path)
   }
-}
-
-/** So that names are on the disk as well as contents; Windows has no such thing. */
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const handle = await open(path, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-const texts: Readonly<Record<string, readonly [AppError['code'], string, string?]>> = {
-  ENOSPC: [
-    'device-rejected',
-    'There is no space left on this computer',
-    'Free space there, or choose a folder on another disk.',
-  ],
-  EDQUOT: [
-    'device-rejected',
-    'The quota of this user on this computer is used up',
-    'Free space there, or choose a folder on another disk.',
-  ],
-  EFBIG: [
-    'device-rejected',
-    'The file system of this folder cannot hold so large a file',
-    'Choose a folder on another disk.',
-  ],
-  ENOENT: ['not-found', 'The folder is not there on this computer'],
-  ENOTDIR: ['not-found', 'The folder is not there on this computer'],
-  EACCES: ['auth-failed', 'This user has no right to write there on this computer'],
-  EPERM: ['auth-failed', 'This user has no right to write there on this computer'],
-  EROFS: ['auth-failed', 'This folder is read-only on this computer'],
-}
-
-function writeError(error: unknown, path: string): unknown {
-  const code = codeOf(error)
-  if (error instanceof AppError || typeof code !== 'string' || !(error instanceof Error)) return error
-  const [kind, message, advice] = texts[code] ?? ['device-rejected', 'This computer cannot write there']
-  return new AppError(kind, message, {
-    object: path,
-    facts: { 'system says': error.message },
-    ...(advice === undefined ? {} : { advice }),
-    cause: error,
-  })
 }

@@ -1,3 +1,4 @@
+import type { Deployment } from '#shared/domain/compute.ts'
 import type { LunFacts } from '#shared/domain/storage.ts'
 import type { SingleStepPlan } from '#main/jobs/kinds/single-steps.ts'
 import type { ServiceContext } from '../context.ts'
@@ -27,4 +28,19 @@ export function restoreLostLuns(
       bytesToMove: 0,
     },
   ]
+}
+
+/** As {@link restoreLostLuns}, of all arrays that these deployments lie on. */
+export async function restoreLostLunsOf(
+  context: ServiceContext,
+  deployments: readonly Deployment[],
+  signal: AbortSignal,
+): Promise<PlannedWork[]> {
+  const arrays = new Set(deployments.map(({ container }) => container.array))
+  const lost = await Promise.all(
+    [...arrays].map(async (name) =>
+      restoreLostLuns(context, name, await context.devices.array(name).listLuns(signal)),
+    ),
+  )
+  return lost.flat()
 }

@@ -14,10 +14,10 @@ interface NewVm {
   readonly initiator: string
   readonly unit: Unit
   readonly header: UnitHeader
-  readonly input: { readonly container: string; readonly verify: boolean }
+  readonly input: { readonly container: string; readonly verify: boolean; readonly breakLock: boolean }
 }
 
-type OnUnit = Pick<DeployPlan, 'vm' | 'fileSystem' | 'verify'>
+type OnUnit = Pick<DeployPlan, 'vm' | 'fileSystem' | 'verify' | 'lock'>
 
 /** What of a deployment follows from the container's layout. Throws not-supported when the host has no way with it. */
 export const onUnit = (host: HostDriver, vm: NewVm): OnUnit =>
@@ -40,8 +40,14 @@ function onDisks(host: HostDriver, { name, uuid, lun, initiator, unit, header, i
     template: header.vm.configuration,
     disks: regions.map(({ disk, offsetBytes, sizeBytes }) => ({ index: disk.index, offsetBytes, sizeBytes })),
   })
-  if (!input.verify) return { vm }
-  return { vm, verify: regions.map(({ disk, sizeBytes }) => ({ index: disk.index, sizeBytes })) }
+  const owner = host.disks.lockOwner?.(vm)
+  return {
+    vm,
+    ...(owner === undefined ? {} : { lock: { owner, breaks: input.breakLock } }),
+    ...(input.verify
+      ? { verify: regions.map(({ disk, sizeBytes }) => ({ index: disk.index, sizeBytes })) }
+      : {}),
+  }
 }
 
 function onFiles(host: HostDriver, { name, uuid, lun, header, input }: NewVm): OnUnit {

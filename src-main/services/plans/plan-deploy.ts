@@ -15,7 +15,7 @@ import { restoreLostLuns } from './lost-luns.ts'
 import { onUnit } from './on-unit.ts'
 import { expandNames } from './names.ts'
 import type { PlannedWork } from './planned.ts'
-import { lunNumbersOf, requireLunNumbers, volumeOf } from './volume-checks.ts'
+import { containerOf, lunNumbersOf, requireLunNumbers, volumeOf } from './volume-checks.ts'
 
 type Input = OperationOf<'deploy'>
 
@@ -27,7 +27,7 @@ export async function planDeploy(
 ): Promise<PlannedWork[]> {
   const array = context.devices.array(input.array)
   const host = context.devices.host(input.host)
-  const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
+  const container = containerOf(input)
   const [{ sizeBytes, unit }, luns, vmNames, facts] = await Promise.all([
     readUnit(array, container, signal),
     array.listLuns(signal),

@@ -3,7 +3,6 @@ import { statfs } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { OperationOf } from '#shared/contract/operations.ts'
 import { portalOnHost, templateFileSchema } from '#shared/domain/compute.ts'
-import type { ObjectRef } from '#shared/domain/storage.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
@@ -16,7 +15,7 @@ import { requireFree } from '../exports/local-folder.ts'
 import { headerForDeployment, readUnit } from '../read-unit.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import type { PlannedWork } from './planned.ts'
-import { lunNumbersOf, requireLunNumbers } from './volume-checks.ts'
+import { containerOf, lunNumbersOf, requireLunNumbers } from './volume-checks.ts'
 
 type Input = OperationOf<'export'>
 
@@ -28,7 +27,7 @@ export async function planExport(
 ): Promise<PlannedWork[]> {
   const array = context.devices.array(input.array)
   const host = context.devices.host(input.host)
-  const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
+  const container = containerOf(input)
   const [{ sizeBytes, unit }, object, luns, facts] = await Promise.all([
     readUnit(array, container, signal),
     array.findObject(container, signal),

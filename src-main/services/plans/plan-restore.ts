@@ -3,7 +3,7 @@ import type { Deployment } from '#shared/domain/compute.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { RestorePlan } from '#main/jobs/kinds/restore.ts'
 import type { ServiceContext } from '../context.ts'
-import { restoreLostLuns } from './lost-luns.ts'
+import { restoreLostLunsOf } from './lost-luns.ts'
 import type { PlannedWork } from './planned.ts'
 
 type Input = OperationOf<'restore-deployments'>
@@ -15,19 +15,14 @@ export async function planRestore(
   signal: AbortSignal,
 ): Promise<PlannedWork[]> {
   const deployments = chosen(context, input)
-  const arrays = [...new Set(deployments.map(({ container }) => container.array))]
-  const lost = await Promise.all(
-    arrays.map(async (name) =>
-      restoreLostLuns(context, name, await context.devices.array(name).listLuns(signal)),
-    ),
-  )
+  const restores = await restoreLostLunsOf(context, deployments, signal)
   const plans = await Promise.all(
-    deployments.map((deployment) => planOne(context, deployment, input.start, signal)),
+    deployments.map((deployment) => planOne(context, deployment, input, signal)),
   )
   const lacking = plans.filter(
     ({ attach, mount, define, start }) => attach || mount || define !== undefined || start,
   )
-  return [...lost.flat(), ...lacking.map((plan) => ({ kind: 'restore', plan, warnings: [], bytesToMove: 0 }))]
+  return [...restores, ...lacking.map((plan) => ({ kind: 'restore', plan, warnings: [], bytesToMove: 0 }))]
 }
 
 function chosen({ store }: ServiceContext, { host, deployments }: Input): Deployment[] {
@@ -46,7 +41,7 @@ function chosen({ store }: ServiceContext, { host, deployments }: Input): Deploy
 async function planOne(
   context: ServiceContext,
   deployment: Deployment,
-  start: Input['start'],
+  { start, breakLock }: Input,
   signal: AbortSignal,
 ): Promise<RestorePlan> {
   const recipe = context.store.deployments.recipeOf(deployment.name)
@@ -57,13 +52,16 @@ async function planOne(
     host.findVm(deployment.vm.uuid, signal),
   ])
   const wanted = start === 'all' || (start === 'deployed' && recipe.started)
+  const isStarting = wanted && vm?.state !== 'running' && vm?.state !== 'paused'
+  const lockOwner = isStarting ? host.disks?.lockOwner?.(deployment.vm) : undefined
   return {
     deployment,
     ...(recipe.fileSystem === undefined ? {} : { fileSystem: recipe.fileSystem }),
     attach: attached === undefined || attached.partial === true,
     mount: recipe.fileSystem !== undefined && attached?.mountedAt === undefined,
     ...(vm === undefined ? { define: recipe.vm } : {}),
-    start: wanted && vm?.state !== 'running' && vm?.state !== 'paused',
+    ...(lockOwner === undefined ? {} : { lock: { owner: lockOwner, breaks: breakLock } }),
+    start: isStarting,
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Operation } from '#shared/contract/operations.ts'
+import type { SingleStep } from '#shared/contract/operations.ts'
 import type { LunIdentity, ObjectRef } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { roundUp } from '#shared/units/bytes.ts'
@@ -7,15 +7,12 @@ import type { SingleStepPlan } from '#main/jobs/kinds/single-steps.ts'
 import type { ServiceContext } from '../context.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import type { PlannedWork } from './planned.ts'
-import { requireLunNumbers, volumeOf } from './volume-checks.ts'
-
-type Input = Extract<Operation, { array: string }> &
-  Exclude<Operation, { kind: 'stage' | 'stage-disks' | 'deploy' | 'export' }>
+import { containerOf, requireFreeName, requireLunNumbers, volumeOf } from './volume-checks.ts'
 
 /** A18: each step of staging and deployment by itself. */
 export async function planSingleStep(
   context: ServiceContext,
-  input: Input,
+  input: SingleStep,
   signal: AbortSignal,
 ): Promise<PlannedWork[]> {
   const array = context.devices.array(input.array)
@@ -28,17 +25,13 @@ export async function planSingleStep(
 async function planOf(
   context: ServiceContext,
   array: ArrayDriver,
-  input: Exclude<Input, { kind: 'restore-luns' }>,
+  input: Exclude<SingleStep, { kind: 'restore-luns' }>,
   signal: AbortSignal,
 ): Promise<{ plan: SingleStepPlan; warnings?: string[] }> {
   switch (input.kind) {
     case 'create-container': {
-      const object: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
-      if ((await array.findObject(object, signal)) !== undefined)
-        throw new AppError('bad-request', 'A container of this name is on the volume already', {
-          object: `container ${input.array}/${input.volume}/${input.container}`,
-          advice: 'Choose another name, or delete that container first: gantry containers delete.',
-        })
+      const object = containerOf(input)
+      requireFreeName(input, await array.findObject(object, signal))
       return {
         plan: {
           step: input.kind,
@@ -93,10 +86,10 @@ async function planOf(
 async function planDelete(
   context: ServiceContext,
   array: ArrayDriver,
-  input: Extract<Input, { kind: 'delete-container' }>,
+  input: Extract<SingleStep, { kind: 'delete-container' }>,
   signal: AbortSignal,
 ): Promise<{ plan: SingleStepPlan; warnings: string[] }> {
-  const object: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
+  const object = containerOf(input)
   const facts = await array.findObject(object, signal)
   const where = { object: `container ${input.array}/${input.volume}/${input.container}` }
   if (facts === undefined) throw new AppError('not-found', 'There is no such container', where)

@@ -4,8 +4,7 @@ import { join } from 'node:path'
 import type { OperationOf } from '#shared/contract/operations.ts'
 import type { ConsolePlace, Template } from '#shared/domain/compute.ts'
 import { placeForOthers, placeOfFiles } from '#shared/domain/place.ts'
-import { loginOfArray, type ObjectRef } from '#shared/domain/storage.ts'
-import { chapOf } from '#shared/domain/unit-device.ts'
+import { loginWayOf } from '#shared/domain/unit-device.ts'
 import type { UnitHeader } from '#shared/domain/unit-header.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import type { PlannedFetch } from '#main/jobs/kinds/fetch-steps.ts'
@@ -15,9 +14,9 @@ import { planDisksLayout } from '#main/protocols/unit/disks-layout.ts'
 import { now, type ServiceContext } from '../context.ts'
 import { requireRoom } from '../templates/image-content.ts'
 import { readConsoleTemplate } from '../templates/read-template.ts'
-import { restoreLostLuns } from './lost-luns.ts'
+import { findPlace } from './new-container.ts'
 import type { PlannedWork } from './planned.ts'
-import { requireFreeName, requireLunNumbers, requireSpace, volumeOf } from './volume-checks.ts'
+import { requireSpace } from './volume-checks.ts'
 
 type Input = OperationOf<'stage-disks'>
 
@@ -27,28 +26,19 @@ export async function planStageDisks(
   input: Input,
   signal: AbortSignal,
 ): Promise<PlannedWork[]> {
-  const array = context.devices.array(input.array)
-  const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
   const place = placeOf(input)
-  const [volumes, taken, luns, template] = await Promise.all([
-    array.listVolumes(signal),
-    array.findObject(container, signal),
-    array.listLuns(signal),
+  const [{ array, container, volume, lunAt, restores }, template] = await Promise.all([
+    findPlace(context, input, signal),
     readConsoleTemplate(input.source, {
       signal,
       openSourceFiles: context.openSourceFiles,
       buildConfiguration: buildDomain,
     }),
   ])
-  context.store.volumes.replaceAll(input.array, volumes)
-  const volume = volumeOf(volumes, input.volume, input.array)
-  requireFreeName(input, taken)
-  requireLunNumbers(volume, 1)
-  const bytesToMove = template.files.reduce((sum, file) => sum + file.sizeBytes, 0)
-  requireSpace(volume, bytesToMove, template.name)
+  const bytesToMove = requireSpace(volume, template)
 
   const unitId = randomUUID()
-  const fetch = await planFetch(template, place, unitId)
+  const fetch = await planFetch(template, place, { unitId, bytesToMove })
   const images = template.files.flatMap(({ source, disk }, file) =>
     disk === undefined
       ? []
@@ -67,8 +57,7 @@ export async function planStageDisks(
     disks: images,
     alignmentBytes: array.alignmentBytes,
   }).base
-  const identity = array.newIdentity(`stage-${input.container}`.slice(0, 63))
-  const lun = array.addressOf(identity, input.portal)
+  const lun = lunAt(input.portal)
   const { initiatorName } = context
   const plan: StageDisksPlan = {
     array: input.array,
@@ -82,7 +71,7 @@ export async function planStageDisks(
         target: lun.target,
         lun: lun.lun,
         initiatorName,
-        ...chapOf(loginOfArray(array.config)),
+        ...loginWayOf(array.config),
       },
       images,
       unit,
@@ -92,7 +81,7 @@ export async function planStageDisks(
     ...(fetch === undefined ? {} : { fetch }),
   }
   return [
-    ...restoreLostLuns(context, input.array, luns),
+    ...restores,
     {
       kind: 'stage-disks',
       plan,
@@ -115,11 +104,10 @@ function placeOf({ source }: Input): ConsolePlace {
 async function planFetch(
   template: Template,
   place: ConsolePlace,
-  unitId: string,
+  { unitId, bytesToMove }: { readonly unitId: string; readonly bytesToMove: number },
 ): Promise<PlannedFetch | undefined> {
   if (place === 'console' && template.source.kind !== 'ovf') return undefined
-  const neededBytes = template.files.reduce((sum, file) => sum + file.sizeBytes, 0)
-  await requireRoom(tmpdir(), template.name, neededBytes)
+  await requireRoom(tmpdir(), template.name, bytesToMove)
   const folder = join(tmpdir(), `gantry-fetch-${unitId}`)
   return {
     template,

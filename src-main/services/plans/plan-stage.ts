@@ -3,16 +3,15 @@ import type { OperationOf } from '#shared/contract/operations.ts'
 import { containerHolds, containerSize, type ContainerContent } from '#shared/domain/container-size.ts'
 import { grownImageBytes, roomFor } from '#shared/domain/image-growth.ts'
 import { portalOnHost, type Template, type TemplateFile } from '#shared/domain/compute.ts'
-import type { ObjectRef } from '#shared/domain/storage.ts'
 import { needsConversion } from '#main/protocols/images/container-disk.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes, MiB, roundUp } from '#shared/units/bytes.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import type { StagedFile, StagePlan } from '#main/jobs/kinds/stage.ts'
 import { factsOfHost, now, type ServiceContext } from '../context.ts'
-import { restoreLostLuns } from './lost-luns.ts'
+import { findPlace } from './new-container.ts'
 import type { PlannedWork } from './planned.ts'
-import { requireFreeName, requireLunNumbers, requireSpace, volumeOf } from './volume-checks.ts'
+import { requireSpace } from './volume-checks.ts'
 
 type Input = OperationOf<'stage'>
 
@@ -22,26 +21,15 @@ export async function planStage(
   input: Input,
   signal: AbortSignal,
 ): Promise<PlannedWork[]> {
-  const array = context.devices.array(input.array)
   const host = context.devices.host(input.host)
-  const container: ObjectRef = { volume: input.volume, kind: 'container', name: input.container }
-  const [volumes, taken, luns, facts, template] = await Promise.all([
-    array.listVolumes(signal),
-    array.findObject(container, signal),
-    array.listLuns(signal),
+  const [{ array, container, volume, lunAt, restores }, facts, template] = await Promise.all([
+    findPlace(context, input, signal),
     factsOfHost(context, input.host, signal),
     context.readTemplate(input.host, input.source, signal),
   ])
-  context.store.volumes.replaceAll(input.array, volumes)
-  const volume = volumeOf(volumes, input.volume, input.array)
-  requireFreeName(input, taken)
   if (!facts.fileSystems.includes(input.fileSystem)) throw cannotFormat(host, input.fileSystem)
-  requireLunNumbers(volume, 1)
   const size = sizeOf(input, template, array.alignmentBytes)
-  const bytesToMove = template.files.reduce((sum, file) => sum + file.sizeBytes, 0)
-  requireSpace(volume, bytesToMove, template.name)
-  const portal = portalOnHost(host.config, input.array)
-  const identity = array.newIdentity(`stage-${input.container}`.slice(0, 63))
+  const bytesToMove = requireSpace(volume, template)
   const plan: StagePlan = {
     array: input.array,
     host: input.host,
@@ -53,14 +41,14 @@ export async function planStage(
     partitionTable: input.partitionTable,
     template,
     files: template.files.map(stagedFile),
-    lun: array.addressOf(identity, portal),
+    lun: lunAt(portalOnHost(host.config, input.array)),
     initiator: facts.initiatorName,
     stagedAt: now(),
     productVersion: context.productVersion,
     notes: input.notes,
   }
   return [
-    ...restoreLostLuns(context, input.array, luns),
+    ...restores,
     {
       kind: 'stage',
       plan,

@@ -1,4 +1,5 @@
-import type { ArrayConfig, LunFacts, ObjectFacts, Volume } from '#shared/domain/storage.ts'
+import type { Template } from '#shared/domain/compute.ts'
+import type { ArrayConfig, LunFacts, ObjectFacts, ObjectRef, Volume } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 
@@ -40,10 +41,19 @@ export function requireLunNumbers(volume: LunNumbers, wanted: number): void {
   })
 }
 
-export function requireFreeName(
-  where: { readonly array: string; readonly volume: string; readonly container: string },
-  found: ObjectFacts | undefined,
-): void {
+export interface ContainerName {
+  readonly array: string
+  readonly volume: string
+  readonly container: string
+}
+
+export const containerOf = ({ volume, container }: ContainerName): ObjectRef => ({
+  volume,
+  kind: 'container',
+  name: container,
+})
+
+export function requireFreeName(where: ContainerName, found: ObjectFacts | undefined): void {
   if (found === undefined) return
   throw new AppError('bad-request', 'A container of this name is on the volume already', {
     object: `container ${where.array}/${where.volume}/${where.container}`,
@@ -51,9 +61,11 @@ export function requireFreeName(
   })
 }
 
-export function requireSpace(volume: Volume, bytes: number, template: string): void {
-  if (bytes <= volume.freeBytes) return
-  throw new AppError('bad-request', `The volume has no room for the VM data of ${template}`, {
+/** Bytes of the template's files. */
+export function requireSpace(volume: Volume, template: Template): number {
+  const bytes = template.files.reduce((sum, file) => sum + file.sizeBytes, 0)
+  if (bytes <= volume.freeBytes) return bytes
+  throw new AppError('bad-request', `The volume has no room for the VM data of ${template.name}`, {
     object: `volume ${volume.array}/${volume.name}`,
     facts: { 'VM data': formatBytes(bytes), free: formatBytes(volume.freeBytes) },
     advice: 'Choose another volume, or free space on this one.',

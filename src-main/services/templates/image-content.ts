@@ -17,7 +17,8 @@ import {
   writtenSectors,
 } from '#main/protocols/images/vhd-blocks.ts'
 import type { BulkOptions, FileContent } from '#main/transports/block/block-device.ts'
-import { fileError, localFiles, withFile } from './local-files.ts'
+import { fileError, systemCode } from '#main/transports/local/file-errors.ts'
+import { localFiles, withFile } from './local-files.ts'
 import { inspectImages } from './source-files.ts'
 
 export interface ImageContent {
@@ -210,7 +211,7 @@ async function runConvert(
   }
 }
 
-const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException | undefined)?.code === 'ENOENT'
+const isMissing = (error: unknown): boolean => systemCode(error) === 'ENOENT'
 
 const qemuImgMissing = (path: string, format: ImageFormat): AppError =>
   new AppError('not-supported', `A ${format} image is read by qemu-img, which is not installed here`, {

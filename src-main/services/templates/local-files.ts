@@ -3,31 +3,8 @@ import { open, readdir, realpath, stat, type FileHandle } from 'node:fs/promises
 import path from 'node:path'
 import { AppError } from '#shared/errors/app-error.ts'
 import { MiB } from '#shared/units/bytes.ts'
+import { fileError } from '#main/transports/local/file-errors.ts'
 import type { SourceBytes, SourceFiles } from './source-files.ts'
-
-const codes: Readonly<Record<string, 'not-found' | 'auth-failed'>> = {
-  ENOENT: 'not-found',
-  ENOTDIR: 'not-found',
-  EACCES: 'auth-failed',
-  EPERM: 'auth-failed',
-}
-
-/** An error of the file system as ours. */
-export function fileError(error: unknown, file: string): unknown {
-  if (
-    error instanceof AppError ||
-    !(error instanceof Error) ||
-    !('code' in error) ||
-    typeof error.code !== 'string' ||
-    error.name === 'AbortError'
-  )
-    return error
-  return new AppError(codes[error.code] ?? 'device-rejected', `"${file}" cannot be read on this computer`, {
-    object: file,
-    facts: { 'system says': error.message },
-    cause: error,
-  })
-}
 
 async function translated<T>(file: string, work: () => Promise<T>): Promise<T> {
   try {

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { pack } from 'tar-stream'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { templateSchema, type Template } from '#shared/domain/compute.ts'
+import { AppError } from '#shared/errors/app-error.ts'
 import { GiB, MiB } from '#shared/units/bytes.ts'
 import { imageBytes } from '#test/fixtures/images/images.ts'
 import { readConsoleTemplate } from './read-template.ts'
@@ -45,6 +46,13 @@ const contentOf = async (template: Template, index = 0): Promise<Uint8Array> => 
   const chunks: Uint8Array[] = []
   for await (const chunk of templateFileOpener(openSourceFiles)(template, file)(signal)) chunks.push(chunk)
   return Buffer.concat(chunks)
+}
+
+/** Code and first line of a refusal. */
+async function refusalOf(work: Promise<unknown>): Promise<{ code: string; said: string }> {
+  const error = await work.catch((thrown: unknown) => thrown)
+  if (!(error instanceof AppError)) throw new Error('It was not refused')
+  return { code: error.code, said: `${error.object ?? ''}: ${error.message}` }
 }
 
 const domain = (...disks: readonly string[]): string =>
@@ -131,7 +139,7 @@ describe('folder on this computer (A1)', () => {
     ],
   ] as const)('%s: %s', async (_, files, code, message) => {
     for (const [name, content] of Object.entries(files)) await put(name, content)
-    await expect(read(source())).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+    expect(await refusalOf(read(source()))).toEqual({ code, said: expect.stringMatching(message) })
   })
 
   it('a symbolic link that leads out of the folder: bad-request', async () => {
@@ -266,7 +274,7 @@ describe('OVF', () => {
   ] as const)('%s: refused', async (_, descriptor, code, message) => {
     await put('web.ovf', descriptor)
     await put('disk.vmdk', vmdk)
-    await expect(read(source())).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+    expect(await refusalOf(read(source()))).toEqual({ code, said: expect.stringMatching(message) })
   })
 
   describe('OVA', () => {

@@ -5,7 +5,7 @@ import { classifyLun, type LunClass } from '#main/protocols/lun/classify.ts'
 import type { LockRecord } from '#main/protocols/unit/lock-record.ts'
 import type { OpenedDevice } from '#main/units/devices.ts'
 import { readEnds } from '#main/units/disk.ts'
-import { readLock } from '#main/units/unit-lock.ts'
+import { readLock, type Locks } from '#main/units/unit-lock.ts'
 
 export interface LunFindings {
   readonly found: LunClass
@@ -22,7 +22,11 @@ export async function inspectDevice(
   return { found, sizeBytes: device.sizeBytes, ...(lun === undefined ? {} : { lun }) }
 }
 
-export async function reportDevice(opened: OpenedDevice, signal: AbortSignal): Promise<UnitReport> {
+export async function reportDevice(
+  opened: OpenedDevice,
+  locks: Locks,
+  signal: AbortSignal,
+): Promise<UnitReport> {
   const { device } = opened
   const { found, sizeBytes, lun } = await inspectDevice(opened, signal)
   const common = {
@@ -46,7 +50,7 @@ export async function reportDevice(opened: OpenedDevice, signal: AbortSignal): P
     })),
     ...(header === undefined ? {} : { header }),
     ...(generation === undefined ? {} : { generation }),
-    ...(state === 'ok' ? { lock: toLockState(await readLock(device, signal)) } : {}),
+    ...(state === 'ok' ? { lock: await toLockState(await readLock(device, signal), locks) } : {}),
   }
 }
 
@@ -57,8 +61,13 @@ export const contentOf = (found: LunClass): string[] => {
 
 export const problemsOf = (found: LunClass): string[] => ('unit' in found ? [...found.unit.problems] : [])
 
-export const toLockState = (record: LockRecord): z.input<typeof unitLockStateSchema> =>
-  record.state === 'held' ? { state: 'held', lock: toLock(record.lock) } : record
+export const toLockState = async (
+  record: LockRecord,
+  { isGone }: Pick<Locks, 'isGone'>,
+): Promise<z.infer<typeof unitLockStateSchema>> =>
+  record.state === 'held'
+    ? { state: 'held', lock: toLock(record.lock), isGone: await isGone(record.lock) }
+    : record
 
 export const toLock = ({
   owner,

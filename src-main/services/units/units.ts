@@ -1,6 +1,6 @@
 import type { ContractHandlers } from '#shared/contract/index.ts'
 import { withDevice, type UnitDevices } from '#main/units/devices.ts'
-import { releaseLock, takeLock, type LockOwner } from '#main/units/unit-lock.ts'
+import { releaseLock, takeLock, type Locks } from '#main/units/unit-lock.ts'
 import { reportDevice, toLock, toLockState } from './report.ts'
 import { scan } from './scan.ts'
 
@@ -9,37 +9,33 @@ const scanTimeoutMs = 600_000
 
 export interface UnitsParts {
   readonly unitDevices: UnitDevices
-  /** This computer, as the owner of locks. */
-  readonly lockOwner: () => LockOwner
-  /** Milliseconds since 1970; default: the clock. */
-  readonly now?: () => number
+  readonly locks: Locks
 }
 
 type UnitHandlers = Pick<ContractHandlers, Extract<keyof ContractHandlers, `units.${string}`>>
 
 /** VM units, read and locked by the console itself. */
-export function createUnits({ unitDevices, lockOwner, now = Date.now }: UnitsParts): UnitHandlers {
+export function createUnits({ unitDevices, locks }: UnitsParts): UnitHandlers {
+  const { now, isGone, thisComputer } = locks
   return {
     'units.show': async ({ device }) => {
       const signal = AbortSignal.timeout(readTimeoutMs)
-      return withDevice(unitDevices, device, 'read', signal, (opened) => reportDevice(opened, signal))
+      return withDevice(unitDevices, device, 'read', signal, (opened) => reportDevice(opened, locks, signal))
     },
     'units.scan': (input) => scan(unitDevices, input, AbortSignal.timeout(scanTimeoutMs)),
     'units.lock': async ({ device }) => {
       const signal = AbortSignal.timeout(readTimeoutMs)
       return withDevice(unitDevices, device, 'write', signal, async (opened) => {
-        const { lock, method } = await takeLock(opened.device, lockOwner(), { signal, now })
+        const { lock, method } = await takeLock(opened.device, thisComputer(), { signal, now, isGone })
         return { lock: toLock(lock), ...(method === undefined ? {} : { method }) }
       })
     },
     'units.unlock': async ({ device, anyone }) => {
       const signal = AbortSignal.timeout(readTimeoutMs)
       return withDevice(unitDevices, device, 'write', signal, async (opened) => {
-        const { before, method } = await releaseLock(opened.device, anyone ? 'anyone' : lockOwner(), {
-          signal,
-          now,
-        })
-        return { before: toLockState(before), ...(method === undefined ? {} : { method }) }
+        const by = anyone ? 'anyone' : thisComputer()
+        const { before, method } = await releaseLock(opened.device, by, { signal, now, isGone })
+        return { before: await toLockState(before, locks), ...(method === undefined ? {} : { method }) }
       })
     },
   }

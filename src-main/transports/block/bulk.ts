@@ -4,7 +4,7 @@ import { AppError } from '#shared/errors/app-error.ts'
 import { KiB, MiB } from '#shared/units/bytes.ts'
 import type { BlockDevice, BulkOptions, FileContent } from './block-device.ts'
 import { requireBlocks } from './block-range.ts'
-import { fileError } from './file-errors.ts'
+import { fileError } from '../local/file-errors.ts'
 
 /** What bulk work needs of a disk. Ranges are whole blocks inside it. */
 export type BulkDisk = Pick<BlockDevice, 'name' | 'blockBytes' | 'sizeBytes' | 'read' | 'write'>
@@ -26,7 +26,7 @@ export async function writeContent(
   requireBlocks(disk, offset, content.sizeBytes)
   const hash = createHash('sha256')
   let bytesWritten = 0
-  await withFile(content.path, 'r', 'cannot be read on this computer', async (file) => {
+  await withFile(content.path, 'r', async (file) => {
     const writes = createWindow()
     try {
       for (let at = 0; at < content.sizeBytes; at += chunkBytes) {
@@ -68,7 +68,7 @@ export async function readIntoFile(
 ): Promise<string> {
   requireBlocks(disk, offset, lengthBytes)
   const hash = createHash('sha256')
-  await withFile(path, 'wx', 'cannot be made on this computer', async (file) => {
+  await withFile(path, 'wx', async (file) => {
     try {
       await file.truncate(lengthBytes)
       for await (const { at, bytes } of readAhead(disk, offset, lengthBytes, options)) {
@@ -208,7 +208,6 @@ export async function writeAll(file: FileHandle, bytes: Uint8Array, offset: numb
 async function withFile(
   path: string,
   flags: 'r' | 'wx',
-  what: string,
   use: (file: FileHandle) => Promise<void>,
 ): Promise<void> {
   let file: FileHandle | undefined
@@ -216,7 +215,7 @@ async function withFile(
     file = await open(path, flags)
     await use(file)
   } catch (error) {
-    throw fileError(error, path, what)
+    throw fileError(error, path)
   } finally {
     await file?.close()
   }

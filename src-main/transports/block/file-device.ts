@@ -5,7 +5,7 @@ import { sectorBytes } from '#shared/units/bytes.ts'
 import type { BlockDevice } from './block-device.ts'
 import { requireBlocks } from './block-range.ts'
 import { hashRegion, readAll, readIntoFile, writeAll, writeContent } from './bulk.ts'
-import { fileError } from './file-errors.ts'
+import { fileError } from '../local/file-errors.ts'
 
 export interface OpenFileDevice {
   readonly readOnly: boolean
@@ -27,7 +27,7 @@ export async function openFileDevice(
     return fileDevice(file, { path, readOnly, blockBytes, sizeBytes: sizeBytes - (sizeBytes % blockBytes) })
   } catch (error) {
     await file.close()
-    throw fileError(error, path, 'cannot be opened on this computer')
+    throw fileError(error, path)
   }
 }
 
@@ -36,7 +36,7 @@ async function openExclusively(path: string, readOnly: boolean): Promise<FileHan
   try {
     return await open(path, readOnly ? constants.O_RDONLY : constants.O_RDWR | constants.O_EXCL)
   } catch (error) {
-    throw fileError(error, path, 'cannot be opened on this computer')
+    throw fileError(error, path)
   }
 }
 
@@ -81,7 +81,7 @@ function fileDevice(file: FileHandle, { path, readOnly, blockBytes, sizeBytes }:
       requireBlocks(device, offset, lengthBytes)
       const bytes = new Uint8Array(lengthBytes)
       const filled = await readAll(file, bytes, offset).catch((error: unknown) => {
-        throw fileError(error, path, 'cannot be read on this computer')
+        throw fileError(error, path)
       })
       if (filled < lengthBytes)
         throw new AppError('stale', `"${path}" has become shorter since it was opened`, {
@@ -94,14 +94,14 @@ function fileDevice(file: FileHandle, { path, readOnly, blockBytes, sizeBytes }:
       requireWritable()
       requireBlocks(device, offset, bytes.length)
       await writeAll(file, bytes, offset).catch((error: unknown) => {
-        throw fileError(error, path, 'cannot be written on this computer')
+        throw fileError(error, path)
       })
     },
     async flush(signal) {
       signal.throwIfAborted()
       if (readOnly) return
       await file.datasync().catch((error: unknown) => {
-        throw fileError(error, path, 'cannot be written on this computer')
+        throw fileError(error, path)
       })
     },
     async writeContent(offset, content, options) {

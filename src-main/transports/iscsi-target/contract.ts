@@ -1,10 +1,5 @@
 import type { LunIdentity } from '#shared/domain/storage.ts'
-
-/** host without brackets: "127.0.0.1", "::1". */
-export interface Portal {
-  readonly host: string
-  readonly port: number
-}
+import type { Portal } from '../iscsi/portal.ts'
 
 /** Secrets are 12 to 255 bytes (RFC 7143, 9.2.1), those of the two directions are different. */
 export interface ChapSettings {

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { AppError } from '#shared/errors/app-error.ts'
+import { fileError } from '../local/file-errors.ts'
 import { loginStatus } from '#main/protocols/iscsi/opcodes.ts'
 import type { Admission, LoginClaim } from '#main/protocols/iscsi/target-login.ts'
 import { Connection } from './connection.ts'
@@ -9,11 +10,11 @@ import type {
   ChapSettings,
   IscsiTarget,
   IscsiTargetOptions,
-  Portal,
   StartIscsiTarget,
   TargetLun,
   TargetLunRequest,
 } from './contract.ts'
+import type { Portal } from '../iscsi/portal.ts'
 import { requireChap, requireLun, requireSize } from './check-request.ts'
 import { limits } from './limits.ts'
 import { LogicalUnit } from './logical-unit.ts'
@@ -320,13 +321,7 @@ function openFile(path: string, readOnly: boolean): LunFile {
   try {
     return new LunFile(path, readOnly)
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException
-    const isMissing = code === 'ENOENT' || code === 'ENOTDIR'
-    throw new AppError(
-      isMissing ? 'not-found' : 'device-rejected',
-      isMissing ? `"${path}" is not there` : `"${path}" cannot be opened: ${message}`,
-      { object: path, cause },
-    )
+    throw fileError(cause, path)
   }
 }
 

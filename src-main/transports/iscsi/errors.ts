@@ -1,4 +1,5 @@
 import { AppError } from '#shared/errors/app-error.ts'
+import { systemCode } from '../local/file-errors.ts'
 import type { Effect, ErrorCode } from '#shared/errors/app-error.ts'
 
 const texts: Readonly<Record<string, readonly [what: string, advice: string]>> = {
@@ -9,12 +10,9 @@ const texts: Readonly<Record<string, readonly [what: string, advice: string]>> =
   ENETUNREACH: ['cannot be reached: there is no route to its network', 'Check the address and the network.'],
 }
 
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
-
 /** A TCP connection that did not come about; nothing was sent. */
 export function connectError(error: unknown, place: string): AppError {
-  const [what, advice] = texts[codeOf(error)] ?? [
+  const [what, advice] = texts[systemCode(error) ?? ''] ?? [
     'cannot be reached',
     'Check the address, the network and that the array is switched on.',
   ]

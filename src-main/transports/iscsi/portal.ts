@@ -8,12 +8,15 @@ export interface Portal {
   readonly port: number
 }
 
-/** "host", "host:port", "[::1]:port", each with or without ",portal group" (RFC 7143, section 13.8). Throws bad-request. */
-export function parsePortal(text: string): Portal {
+/**
+ * "host", "host:port", "[::1]:port", each with or without ",portal group" (RFC 7143, section 13.8). Throws bad-request.
+ * @param leastPort 0: the portal is to listen, on any port that is free
+ */
+export function parsePortal(text: string, leastPort: 0 | 1 = 1): Portal {
   const match = /^(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::(\d{1,5}))?(?:,\d{1,5})?$/.exec(text)
   const port = match?.[3] === undefined ? iscsiPort : Number(match[3])
   const host = match?.[1] ?? match?.[2]
-  if (host === undefined || port < 1 || port > 65_535)
+  if (host === undefined || port < leastPort || port > 65_535)
     throw new AppError('bad-request', `"${text.slice(0, 80)}" is not the address of a portal`, {
       advice: 'Write it as host:port or [address]:port.',
     })

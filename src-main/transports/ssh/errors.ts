@@ -1,7 +1,6 @@
 import { AppError } from '#shared/errors/app-error.ts'
+import { systemCode } from '../local/file-errors.ts'
 
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
 
 const checkService = 'Check that the SSH service is running there, and the port.'
@@ -23,7 +22,7 @@ const networkTexts: Readonly<Record<string, readonly [what: string, advice: stri
 
 /** A TCP connection that did not come about. `place`: "array1 port 22". */
 export function connectError(error: unknown, object: string, place: string): AppError {
-  const [what, advice] = networkTexts[codeOf(error)] ?? ['cannot be reached', checkNetwork]
+  const [what, advice] = networkTexts[systemCode(error) ?? ''] ?? ['cannot be reached', checkNetwork]
   return new AppError('unreachable', `${place} ${what}`, { object, advice, cause: error })
 }
 
@@ -39,7 +38,7 @@ export function handshakeError(error: unknown, object: string, place: string): A
         'HostKeyAlgorithms, Ciphers, MACs with a + before the name).',
       cause: error,
     })
-  if (codeOf(error) === 'ECONNRESET' || /lost before handshake|closed/i.test(message))
+  if (systemCode(error) === 'ECONNRESET' || /lost before handshake|closed/i.test(message))
     return new AppError('unreachable', `${place} closed the connection before SSH was set up`, {
       object,
       advice: 'Check that it is an SSH service, and that it does not limit new connections.',

@@ -1,13 +1,9 @@
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdir, mkdtemp, open, rm, truncate } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import type { LunAddress } from '#shared/domain/storage.ts'
-
-const execute = promisify(execFile)
+import { exec } from '../exec.ts'
+import { TgtdProcess } from '../iscsi/tgtd-process.ts'
 
 export interface ScratchArray {
   /** A LUN over a sparse file, mapped to this initiator. `onFullVolume`: the volume under it has 64 MiB. */
@@ -29,39 +25,12 @@ interface Options {
   readonly initiator: string
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
-}
-
 /** A target daemon of its own over files of its own, so that tests of the host need no array. */
 export async function startScratchArray(options: Options): Promise<ScratchArray> {
   const directory = await mkdtemp(join(tmpdir(), 'gantry-scratch-array-'))
   const volumes: string[] = []
-  const port = await freePort()
-  // a socket of its own: no other target daemon on this computer can be meant
-  const env = { ...process.env, TGT_IPC_SOCKET: join(directory, 'control') }
-  const daemon = spawn('tgtd', ['-f', '-t', '1', '--iscsi', `portal=127.0.0.1:${port}`], {
-    stdio: 'ignore',
-    env,
-  })
-  const ended = new Promise((resolve) => daemon.once('exit', resolve))
-  const admin = async (...parameters: string[]): Promise<string> =>
-    (await execute('tgtadm', ['--lld', 'iscsi', ...parameters], { env })).stdout
-  const deadline = Date.now() + 10_000
-  for (;;)
-    try {
-      await admin('--op', 'show', '--mode', 'target')
-      break
-    } catch (error) {
-      if (Date.now() > deadline) throw error
-    }
+  const tgtd = await TgtdProcess.start()
+  const admin = (...parameters: string[]): Promise<string> => tgtd.tgtadm(...parameters)
 
   let count = 0
   const prefix = process.pid.toString(16)
@@ -70,7 +39,7 @@ export async function startScratchArray(options: Options): Promise<ScratchArray>
   async function newSmallVolume(name: string): Promise<string> {
     const path = join(directory, name)
     await mkdir(path)
-    await execute('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', path])
+    await exec('mount', ['-t', 'tmpfs', '-o', 'size=64m', 'tmpfs', path])
     volumes.push(path)
     return path
   }
@@ -105,7 +74,7 @@ export async function startScratchArray(options: Options): Promise<ScratchArray>
       const lun = { name, target: `iqn.2026-11.gantry.scratch:${name}`, lun: 1, serial: `SN-${name}`, naa }
       await makeLun(tid, lun.target, lun.serial, naa, backing)
       luns.set(lun.serial, { tid, backing })
-      return { ...lun, portal: `${options.address ?? '127.0.0.1'}:${port}` }
+      return { ...lun, portal: `${options.address ?? '127.0.0.1'}:${tgtd.port}` }
     },
 
     async replace(lun) {
@@ -135,9 +104,8 @@ export async function startScratchArray(options: Options): Promise<ScratchArray>
     },
 
     async stop() {
-      daemon.kill('SIGKILL') // it ignores SIGTERM
-      await ended
-      for (const volume of volumes) await execute('umount', [volume])
+      await tgtd.close()
+      for (const volume of volumes) await exec('umount', [volume])
       await rm(directory, { recursive: true })
     },
   }

@@ -8,6 +8,8 @@ import type { ChapLogin } from '#shared/domain/storage.ts'
 import { exitCodes } from '#shared/errors/user-text.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import { createEmbeddedHost } from '#main/drivers/hosts/embedded/driver.ts'
+import { openFileDevice } from '#main/transports/block/file-device.ts'
+import { readLock, takeLock } from '#main/units/unit-lock.ts'
 import { chapSecret, ThisComputerBench } from '#test/recovery/this-computer-bench.ts'
 import { chapSecretsOf } from '#test/support/chap-secrets.ts'
 import { describeLab } from '../describe-lab.ts'
@@ -77,6 +79,49 @@ describeLab('faults on this computer', () => {
       .toMatch(/^VMREADY web .* boots=02/)
     expect(await bench.ok(['deployments', 'restore', '--host', 'host'])).toMatch(/nothing to do/)
     await bench.ok(bench.decommission('web'))
+  })
+
+  test('B13: a unit that another host has locked is not run; a clone of it is; a person breaks the lock', async () => {
+    await bench.ok(bench.stage('own'))
+    const path = join(bench.volume, 'containers', 'own.ctr')
+    const { signal } = new AbortController()
+    const container = await openFileDevice(path, { readOnly: false })
+    const lockAs = (owner: string): Promise<unknown> => {
+      const bootId = '00112233-4455-4677-8899-aabbccddeeff'
+      const options = { signal, now: Date.now, settleMs: 0, breaks: true }
+      return takeLock(container, { owner, bootId }, options)
+    }
+    const from = (name: string): string[] => [
+      ...['deploy', 'array/vol1/own', '--host', 'host', '--name-pattern', name],
+    ]
+    const direct = [...from('web'), '--start', '--direct', '--yes']
+
+    await lockAs('kvm9')
+    const refused = await bench.run(direct)
+    expect(refused.code, refused.stderr).toBe(exitCodes.busy)
+    expect(refused.stderr).toMatch(/locked by kvm9, for .*since.*--break-lock/s)
+
+    // another VM: begins with a lock of its own, or none
+    await bench.ok([...from('clone'), '--start'])
+    await bench.ok(from('idle'))
+    const inClones = (await bench.added([])).filter((line) => line.includes('/clones/'))
+    expect(inClones.flatMap((line) => /locked by (VM \w+)/.exec(line)?.slice(1) ?? [])).toEqual(['VM clone'])
+    await bench.ok(['decommission', 'clone', 'idle', '--yes'])
+
+    await bench.ok([...direct, '--break-lock'])
+    for (const pid of bench.qemus()) process.kill(pid, 'SIGKILL')
+    await expect.poll(() => bench.qemus()).toEqual([])
+    expect(await bench.ok(['unit', 'show', '--file', path])).toMatch(/VM web of .*is not there any more/)
+
+    await lockAs('kvm9')
+    const notRestored = await bench.run(['deployments', 'restore', 'web'])
+    expect(notRestored.code, notRestored.stderr).toBe(exitCodes.busy)
+    expect(bench.qemus()).toEqual([])
+    await bench.ok(['deployments', 'restore', 'web', '--break-lock', '--yes'])
+    await bench.ok(bench.decommission('web'))
+    expect(await readLock(container, signal)).toEqual({ state: 'free' })
+    await container.close()
+    await bench.ok(['containers', 'delete', 'array/vol1/own', '--yes'])
   })
 
   test('the process that serves the LUNs dies in the middle of writing: undone, or written whole', async () => {

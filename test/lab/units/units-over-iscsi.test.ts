@@ -59,22 +59,16 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
   })
 
   /** By another way than the console's sessions: into the file under the LUN. */
-  async function putUnit(name: string, role: 'base' | 'secondary', secondTid?: number): Promise<void> {
+  async function putUnit(name: string): Promise<void> {
     const disk = join(folder, `${name}.disk`)
     writeFileSync(disk, randomBytes(MiB))
-    const vm = { contents: 'primary' as const, memoryBytes: 8 * MiB }
-    const disks = [0, 1].map((index) => ({ index, sizeBytes: MiB }))
-    const plans = planDisksLayout({ ...vm, disks })
-    const plan = role === 'base' ? plans.base : plans.secondaries[0]
-    if (plan === undefined) throw new Error('no plan')
-    const { fileSystem: _none, ...header } = sampleHeader({
-      unitId: role === 'base' ? sampleHeader().unitId : '5f0c2b1e-8d7a-4c36-9b41-0a1b2c3d4e60',
-      secondaryUnits: secondTid === undefined ? [] : [{ scsiId: `naa.${idOf(secondTid)}`, index: 1 }],
-    })
+    const disks = [{ index: 0, sizeBytes: MiB }]
+    const plan = planDisksLayout({ contents: 'all', memoryBytes: 8 * MiB, disks }).base
+    const { fileSystem: _none, ...header } = sampleHeader()
     const device = await openFileDevice(files.get(name) ?? '', { readOnly: false })
     const extents = [{ fileOffset: 0, offset: 0, lengthBytes: MiB }]
     const content = { path: disk, sizeBytes: MiB, extents }
-    const contents = new Map([[role === 'base' ? 0 : 1, content]])
+    const contents = new Map([[0, content]])
     await writeUnit(device, { plan, header, isZeroed: true, disks: contents }, { signal })
     await device.close()
   }
@@ -113,9 +107,26 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
   })
 
   test('B5, B12, D2: a scan tells VMs, damaged units, boot disks and others apart, by SCSI identity', async () => {
-    await putUnit('base', 'base', 3)
-    await putUnit('second', 'secondary')
-    await putUnit('damaged', 'base')
+    const images = ['root', 'data'].map((name) => {
+      const path = join(folder, `${name}.raw`)
+      writeFileSync(path, randomBytes(2 * MiB))
+      return path
+    })
+    const vm = [
+      '--name',
+      'pair',
+      '--memory',
+      '8M',
+      '--cpus',
+      '1',
+      ...images.flatMap((path) => ['--image', path]),
+    ]
+    await gantry.ok(['unit', 'write', ...vm, ...at('base'), '--secondary', `1=${targetOf('second')}/1`])
+    await gantry.ok(['unit', 'verify', ...at('second')])
+    const target = join(folder, 'data.out')
+    await gantry.ok(['unit', 'export', ...at('second'), '--disk', '1', '--to', target])
+    expect(readFileSync(target).equals(readFileSync(images[1] ?? ''))).toBe(true)
+    await putUnit('damaged')
     for (const [name, offset, text] of [
       ['damaged', MiB, 'GARBAGE!'],
       ['damaged', MiB + 512 * 1024, 'GARBAGE!'],
@@ -143,7 +154,7 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
     ])
     expect(byId.get(`${targetOf('boot')}/1`)?.content).toContain('an EFI system partition')
     expect(found.vms.find(({ base }) => base.includes(`${targetOf('base')}/1`))).toMatchObject({
-      name: 'web',
+      name: 'pair',
       secondaries: [{ index: 1, scsiId: `naa.${idOf(3)}`, luns: [`${targetOf('second')}/1`] }],
     })
     // tgt has a controller as LUN 0 of each target
@@ -176,7 +187,7 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
   })
 
   test('B13: of two consoles that take a lock at the same moment one has it', async () => {
-    await putUnit('locked', 'base')
+    await putUnit('locked')
     const initiators = ['kvm1', 'kvm2'].map((name) => createIscsiInitiator(`iqn.2026-11.lab:${name}`))
     const devices = await Promise.all(
       initiators.map((one) => one.open({ portal, target: targetOf('locked'), lun: 1 }, signal)),
@@ -211,6 +222,22 @@ describe.skipIf('reason' in lab)('units over iSCSI, by the console alone', () =>
     expect([wrong.exitCode, wrong.err]).toEqual([6, expect.not.stringContaining('wrong-secret')])
     const right = await gantry.ok(['unit', 'show', ...chap], { env: { CHAP_SECRET: secret } })
     expect(right.out).toContain('empty')
+    await tgtd.tgtadm('--op', 'new', '--mode', 'account', '--user', 'array', '--password', 'proof-of-tgt-123')
+    const outgoing = ['--op', 'bind', '--mode', 'account', '--tid', '8', '--user', 'array', '--outgoing']
+    await tgtd.tgtadm(...outgoing)
+    const mutual = [...chap, '--target-chap-user', 'array', '--target-chap-secret-env', 'PROOF']
+    const proven = { CHAP_SECRET: secret, PROOF: 'proof-of-tgt-123' }
+    expect((await gantry.ok(['unit', 'show', ...mutual], { env: proven })).out).toContain('empty')
+    const impostor = await gantry.run(['unit', 'show', ...mutual], {
+      env: { ...proven, PROOF: 'proof-of-tgt-456' },
+    })
+    expect([impostor.exitCode, impostor.err]).toEqual([6, expect.stringContaining('did not prove')])
+    // tgt admits none as it is set up here
+    const digests = await gantry.run(['unit', 'show', ...chap, '--digests', 'data'], { env: proven })
+    expect([digests.exitCode, digests.err]).toEqual([
+      7,
+      expect.stringContaining('does not use the checksums'),
+    ])
     writeFileSync(join(folder, 'small.raw'), Buffer.alloc(MiB, 7))
     const image = ['--image', join(folder, 'small.raw'), '--name', 'c', '--memory', '8M', '--cpus', '1']
     const { out, err } = await gantry.ok(['unit', 'write', ...image, ...chap], {

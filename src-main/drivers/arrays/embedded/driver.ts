@@ -15,7 +15,7 @@ import { daemonPlaces } from './daemon/places.ts'
 import type { LunSpec, Request, ServedLun } from './daemon/protocol.ts'
 import { backsLun } from './daemon/refusals.ts'
 import { createObjectFiles, requireFolder } from './objects.ts'
-import { parsePortal } from './portal.ts'
+import { ownPortal } from './portal.ts'
 import { checkServing, checkVolumes } from './probe.ts'
 import { translateError } from './errors.ts'
 import { canShareBlocks, measureVolume } from './volumes.ts'
@@ -59,7 +59,7 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
     const known = await daemon.ask({ do: 'show' }, signal)
     const isServing =
       known.state.portal !== undefined && known.state.luns.every(({ problem }) => problem === undefined)
-    const portal = parsePortal(settings.portal)
+    const portal = ownPortal(settings.portal)
     if (login === undefined) return isServing ? known : daemon.ask({ do: 'serve', portal }, signal)
     if (isServing && login.password.from === 'prompt' && !asks) return known
     const password = await surroundings.secrets

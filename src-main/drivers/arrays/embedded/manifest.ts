@@ -30,6 +30,10 @@ export const manifest = {
       label: 'Open to the network',
       description: 'Your word that other computers may reach the portal.',
     },
+    digests: {
+      label: 'Checksums on the way',
+      description: "CRC-32C over headers, data or both of the console's own iSCSI sessions.",
+    },
     iqnPrefix: {
       label: 'Prefix of target names',
       description: 'Target names that Gantry makes begin with this iSCSI qualified name.',

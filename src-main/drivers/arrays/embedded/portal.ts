@@ -2,14 +2,12 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import type { EmbeddedConfig } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
-import type { Portal } from '#main/transports/iscsi-target/contract.ts'
+import { parsePortal, type Portal } from '#main/transports/iscsi/portal.ts'
 
-/** "127.0.0.1:3260", "[::1]:3260". */
-export function parsePortal(text: string): Portal {
-  const { host, port } = /^\[?(?<host>.*?)\]?:(?<port>\d+)$/.exec(text)?.groups ?? {}
-  if (host === undefined || port === undefined || Number(port) > 65535)
-    throw new AppError('bad-request', `"${text}" is no portal`, { advice: 'Write it as host:port.' })
-  return { host: host === 'localhost' ? '127.0.0.1' : host, port: Number(port) }
+/** Where the array listens. Throws bad-request. */
+export function ownPortal(text: string): Portal {
+  const { host, port } = parsePortal(text, 0)
+  return { host: host === 'localhost' ? '127.0.0.1' : host, port }
 }
 
 /** Below the ports that systems give to outgoing connections, which would take it while it is not in use. */
@@ -18,7 +16,7 @@ const attempts = 50
 
 /** The configuration with a port that is free now in place of 0; to be done once, before it is stored. */
 export async function choosePort(config: EmbeddedConfig): Promise<EmbeddedConfig> {
-  const { host, port } = parsePortal(config.settings.portal)
+  const { host, port } = ownPortal(config.settings.portal)
   if (port !== 0) return config
   for (let attempt = 0; attempt < attempts; attempt++) {
     const candidate = firstPort + Math.floor(Math.random() * (lastPort - firstPort))

@@ -4,8 +4,9 @@ import type { Stats } from 'node:fs'
 import type { ObjectRef } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { folderOf, folders, markExtension, objectPath } from '../layout.ts'
-import { syncFile, syncFolder } from './durable.ts'
-import { codeOf, taken } from './errors.ts'
+import { syncFile, syncFolder } from '#main/transports/local/durable.ts'
+import { systemCode } from '#main/transports/local/file-errors.ts'
+import { taken } from './errors.ts'
 
 /** The files of one object; absolute paths. */
 interface Places {
@@ -104,7 +105,7 @@ async function unlessTaken(work: Promise<void>, path: string, object: string): P
   try {
     await work
   } catch (error) {
-    const code = codeOf(error)
+    const code = systemCode(error)
     if (code === 'EEXIST') throw taken(object, `${path} is there`)
     if (code === 'EPERM' || code === 'ENOTSUP' || code === 'ENOSYS') throw noLinks(object, error)
     throw error
@@ -139,7 +140,7 @@ async function orUndefined<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
+    if (systemCode(error) === 'ENOENT') return undefined
     throw error
   }
 }

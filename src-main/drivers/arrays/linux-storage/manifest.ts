@@ -23,6 +23,10 @@ export const manifest = {
       label: 'Control port of tgtd',
       description: 'The number after -C where tgtd was started with one; 0 otherwise.',
     },
+    digests: {
+      label: 'Checksums on the way',
+      description: "CRC-32C over headers, data or both of the console's own iSCSI sessions.",
+    },
     iqnPrefix: {
       label: 'Prefix of target names',
       description: 'Target names that Gantry makes begin with this iSCSI qualified name.',

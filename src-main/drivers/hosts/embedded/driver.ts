@@ -5,6 +5,7 @@ import type { ChapSecrets } from '../../chap-secrets.ts'
 import type { HostDriver } from '../contract.ts'
 import { createAttachments, type OpenLun } from './attach.ts'
 import { describeVm } from './describe-vm.ts'
+import { lockOwnerOf } from './lock-owner.ts'
 import { probeHost } from './probe.ts'
 import { createHostVms, runningOn } from './vms.ts'
 
@@ -28,7 +29,10 @@ export function createEmbeddedHost(config: EmbeddedHostConfig, computer: ThisCom
     probe: (signal) => probeHost(config, program, dataDir, initiatorName, signal),
     ...createAttachments({ dataDir, initiatorName, openLun, usersOf: (lun) => runningOn(dataDir, lun) }),
     ...createHostVms(config, program, dataDir, secrets),
-    disks: { describeVm: (spec) => describeVm(dataDir, spec) },
+    disks: {
+      describeVm: (spec) => describeVm(dataDir, spec),
+      lockOwner: (vm) => lockOwnerOf(dataDir, vm),
+    },
     buildConfiguration: buildDomain,
     readTemplate: () =>
       Promise.reject(

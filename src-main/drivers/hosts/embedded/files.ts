@@ -1,29 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { AppError } from '#shared/errors/app-error.ts'
+import { syncFolder } from '#main/transports/local/durable.ts'
+import { fileError, systemCode } from '#main/transports/local/file-errors.ts'
 
-export const codeOf = (error: unknown): string | undefined =>
-  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
-
-/** A failed access to a file of this computer. */
-export function fileError(error: unknown, path: string): AppError {
-  const code = codeOf(error)
-  if (code === 'ENOSPC' || code === 'EDQUOT')
-    return new AppError('device-rejected', 'There is no room left', { object: path, cause: error })
-  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS')
-    return new AppError('device-rejected', 'The file may not be written or read', {
-      object: path,
-      advice: 'Correct the rights of the folder, or choose another with --data-dir.',
-      cause: error,
-    })
-  return new AppError('bug', error instanceof Error ? error.message : String(error), {
-    object: path,
-    cause: error,
-  })
-}
-
-const isAbsent = (error: unknown): boolean => codeOf(error) === 'ENOENT'
+const isAbsent = (error: unknown): boolean => systemCode(error) === 'ENOENT'
 
 /** For the user alone, as a whole or not at all, and on the disk when it resolves. */
 export async function writeWhole(path: string, text: string): Promise<void> {
@@ -42,17 +23,6 @@ export async function writeWhole(path: string, text: string): Promise<void> {
   } catch (error) {
     await rm(next, { force: true })
     throw fileError(error, path)
-  }
-}
-
-/** Names are durable only when their folder is; Windows does not open folders. */
-async function syncFolder(path: string): Promise<void> {
-  if (process.platform === 'win32') return
-  const folder = await open(path)
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }
 

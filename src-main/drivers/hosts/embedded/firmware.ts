@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { AppError } from '#shared/errors/app-error.ts'
 import { attributeOf, childrenOf, find, type XmlElement } from '#main/protocols/xml/xml.ts'
-import { codeOf, fileError, namesIn, parseJson, readText } from './files.ts'
+import { fileError, systemCode } from '#main/transports/local/file-errors.ts'
+import { namesIn, parseJson, readText } from './files.ts'
 import type { VmPlaces } from './places.ts'
 
 /** Where QEMU's packages describe their firmware (docs/interop/firmware.json of QEMU), the user's own first. */
@@ -43,7 +44,7 @@ export async function prepareFirmware(root: XmlElement, places: VmPlaces, object
   try {
     await copyFile(firmware.variables, places.firmwareVariables, constants.COPYFILE_EXCL)
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw fileError(error, places.firmwareVariables)
+    if (systemCode(error) !== 'EEXIST') throw fileError(error, places.firmwareVariables)
   }
   return firmware.code
 }

@@ -122,7 +122,7 @@ export const qemuAdvice =
  * The process that runs the VM. QEMU keeps its number in a file; that it is still the same process is known from its
  * command line, which names that file and with it the VM. So nothing has to be written down after a start.
  */
-export async function findQemu(places: VmPlaces): Promise<number | undefined> {
+export async function findQemu(places: Pick<VmPlaces, 'pidFile'>): Promise<number | undefined> {
   const pid = Number((await readText(places.pidFile))?.trim())
   if (!Number.isSafeInteger(pid) || pid <= 1) return undefined
   return (await commandLineOf(pid)).includes(places.pidFile) ? pid : undefined

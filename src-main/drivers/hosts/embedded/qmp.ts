@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { createInterface } from 'node:readline'
 import { z } from 'zod'
-import { codeOf } from './files.ts'
+import { systemCode } from '#main/transports/local/file-errors.ts'
 
 const answerSchema = z.looseObject({
   QMP: z.unknown().optional(),
@@ -41,7 +41,7 @@ async function openSocket(path: string, signal: AbortSignal) {
     await once(socket, 'connect', { signal })
   } catch (error) {
     socket.destroy()
-    if (codeOf(error) === 'ECONNREFUSED' || codeOf(error) === 'ENOENT') return undefined
+    if (systemCode(error) === 'ECONNREFUSED' || systemCode(error) === 'ENOENT') return undefined
     throw error
   }
   // a lost connection is seen by who waits for a line

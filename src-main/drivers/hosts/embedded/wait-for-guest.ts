@@ -4,7 +4,7 @@ import { AppError } from '#shared/errors/app-error.ts'
 import type { Action } from '../../action.ts'
 import { cleanConsole } from '../../console-text.ts'
 import type { ReadySign } from '../contract.ts'
-import { codeOf } from './files.ts'
+import { systemCode } from '#main/transports/local/file-errors.ts'
 import type { VmPlaces } from './places.ts'
 import { stateOfQemu, type QemuState } from './qemu-process.ts'
 
@@ -136,7 +136,7 @@ async function readLog(path: string): Promise<string> {
       await file.close()
     }
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return ''
+    if (systemCode(error) === 'ENOENT') return ''
     throw error
   }
 }

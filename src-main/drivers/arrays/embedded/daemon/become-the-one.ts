@@ -2,7 +2,8 @@ import { unlink } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import { once } from 'node:events'
 import type { Server, Socket } from 'node:net'
-import { codeOf, translateError } from '../errors.ts'
+import { systemCode } from '#main/transports/local/file-errors.ts'
+import { translateError } from '../errors.ts'
 import { pipeName, socketFolder, socketNumbers, socketPath } from './places.ts'
 
 /**
@@ -61,7 +62,7 @@ async function open(path: string): Promise<Socket | undefined> {
   } catch (error) {
     socket.destroy()
     // nobody listens any more; nothing is there (any more)
-    if (codeOf(error) === 'ECONNREFUSED' || codeOf(error) === 'ENOENT') return undefined
+    if (systemCode(error) === 'ECONNREFUSED' || systemCode(error) === 'ENOENT') return undefined
     throw translateError(error, path)
   }
 }
@@ -73,7 +74,7 @@ async function listen(path: string, onSocket: (socket: Socket) => void): Promise
     await once(server, 'listening')
     return server
   } catch (error) {
-    if (codeOf(error) === 'EADDRINUSE') return undefined
+    if (systemCode(error) === 'EADDRINUSE') return undefined
     throw translateError(error, path)
   }
 }

@@ -3,12 +3,8 @@ import { join } from 'node:path'
 import type { Stats } from 'node:fs'
 import type { LunIdentity } from '#shared/domain/storage.ts'
 import { toAppError, AppError } from '#shared/errors/app-error.ts'
-import type {
-  ChapSettings,
-  IscsiTarget,
-  Portal,
-  StartIscsiTarget,
-} from '#main/transports/iscsi-target/contract.ts'
+import type { ChapSettings, IscsiTarget, StartIscsiTarget } from '#main/transports/iscsi-target/contract.ts'
+import type { Portal } from '#main/transports/iscsi/portal.ts'
 import { lockFile, type FileLock } from '#main/transports/local/file-lock.ts'
 import { markExtension, objectPath } from '../../layout.ts'
 import { translateError } from '../errors.ts'

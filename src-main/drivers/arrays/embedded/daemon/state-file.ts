@@ -4,8 +4,9 @@ import { dirname } from 'node:path'
 import { z } from 'zod'
 import { lunIdentitySchema } from '#shared/domain/storage.ts'
 import { AppError } from '#shared/errors/app-error.ts'
-import { syncFolder } from '../durable.ts'
-import { codeOf, translateError } from '../errors.ts'
+import { syncFolder } from '#main/transports/local/durable.ts'
+import { systemCode } from '#main/transports/local/file-errors.ts'
+import { translateError } from '../errors.ts'
 import { removeFile } from '../publish.ts'
 
 const formatVersion = 1
@@ -52,7 +53,7 @@ export async function readTable(path: string): Promise<TableLun[]> {
     text = await readFile(path, 'utf8')
   } catch (error) {
     // a rename was cut off, or somebody took the file away: an empty table would be a guess
-    if (codeOf(error) === 'ENOENT')
+    if (systemCode(error) === 'ENOENT')
       return (await exists(backupOf(path))) ? damaged(path, 'it is missing') : []
     throw translateError(error, path)
   }
@@ -81,7 +82,7 @@ export async function writeTable(path: string, luns: readonly TableLun[]): Promi
     }
     await removeFile(backupOf(path))
     await link(path, backupOf(path)).catch((error: unknown) => {
-      if (codeOf(error) !== 'ENOENT') throw error
+      if (systemCode(error) !== 'ENOENT') throw error
     })
     await rename(next, path)
     await syncFolder(dirname(path))
