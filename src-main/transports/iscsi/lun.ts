@@ -289,9 +289,9 @@ export class Lun {
     return this.#nexus.close()
   }
 
-  async #readOnce(offset: number, into: Buffer, signal: AbortSignal | undefined): Promise<void> {
+  #readOnce(offset: number, into: Buffer, signal: AbortSignal | undefined): Promise<Task> {
     const cdb = transferCdb(0x28, 0x88, offset / this.blockBytes, into.length / this.blockBytes)
-    await this.#commander.run({ what: 'read', cdb, into, changes: false }, signal)
+    return this.#commander.run({ what: 'read', cdb, into, changes: false }, signal)
   }
 
   async #writeOnce(offset: number, out: Buffer, signal: AbortSignal | undefined): Promise<void> {
@@ -316,8 +316,8 @@ export class Lun {
   }
 
   /** Waits for all parts before it throws: none is under way any more then. */
-  async #inParts(bytes: Buffer, work: (part: Buffer, at: number) => Promise<void>): Promise<void> {
-    const parts: Promise<void>[] = []
+  async #inParts(bytes: Buffer, work: (part: Buffer, at: number) => Promise<unknown>): Promise<void> {
+    const parts: Promise<unknown>[] = []
     for (let at = 0; at < bytes.length; at += this.#transferBytes)
       parts.push(work(bytes.subarray(at, at + this.#transferBytes), at))
     for (const result of await Promise.allSettled(parts))
