@@ -44,3 +44,8 @@ export async function seconds(work: () => Promise<unknown>): Promise<number> {
   await work()
   return (performance.now() - started) / 1000
 }
+
+const wanted = process.argv.slice(2)
+/** Whether the figures whose names begin with this are asked for, or some of them. */
+export const isWanted = (name: string): boolean =>
+  wanted.length === 0 || wanted.some((start) => name.startsWith(start) || start.startsWith(name))

@@ -1,11 +1,14 @@
-/** `npm run bench -- NAME ...`: prints one JSON line for each figure. Without a name: all. */
+/**
+ * `npm run bench -- NAME ...`: prints one JSON line for each figure. A name is that of a bench, or the beginning of a
+ * figure's name (`iscsi.initiator.read4k`) where the bench can leave the others out. Without a name: all.
+ */
 export const benches: Record<string, () => Promise<void>> = {
   deploy: async () => (await import('./deploy.ts')).benchDeploy(),
   iscsi: async () => (await import('./iscsi.ts')).benchIscsi(),
   ssh: async () => (await import('./ssh.ts')).benchSsh(),
 }
 
-const names = process.argv.slice(2)
+const names = [...new Set(process.argv.slice(2).map((name) => name.replace(/\..*/, '')))]
 const unknown = names.filter((name) => benches[name] === undefined)
 if (unknown.length > 0) {
   process.stderr.write(

@@ -11,6 +11,7 @@ import { scsiStatus } from '#main/protocols/scsi/status.ts'
 import { requireBlocks } from '../block/block-range.ts'
 import { Commander } from './commander.ts'
 import type { Command } from './commander.ts'
+import { copyBlocks } from './extended-copy.ts'
 import {
   isUnsupported,
   query,
@@ -55,6 +56,7 @@ export class Lun {
   readonly #commander: Commander
   readonly #number: Uint8Array
   #stale: AppError | undefined
+  #nextListId = 0
   /** Counted when something that changes data begins, and when it ends. */
   #changes = 0
   /** Those of the changes that are flushed. */
@@ -108,9 +110,8 @@ export class Lun {
   get canCompareAndWrite(): boolean {
     return !this.isReadOnly && this.facts.limits.maxCompareAndWriteBlocks > 0
   }
-  /** Whether the device says that it knows EXTENDED COPY. */
-  get hasExtendedCopy(): boolean {
-    return this.facts.inquiry.hasThirdPartyCopy
+  get canCopy(): boolean {
+    return !this.isReadOnly && this.facts.inquiry.hasThirdPartyCopy
   }
 
   /** `into` is filled whole. */
@@ -200,6 +201,20 @@ export class Lun {
     }
   }
 
+  /** As IscsiDevice.copy. */
+  async copy(from: number, to: number, lengthBytes: number, signal?: AbortSignal): Promise<void> {
+    this.requireRange(from, lengthBytes)
+    this.requireWritable(to, lengthBytes)
+    if (Math.abs(from - to) < lengthBytes)
+      throw new AppError('bad-request', 'The blocks and their copy overlap', { object: this.name })
+    const inBlocks = (bytes: number): number => bytes / this.blockBytes
+    const listId = this.#nextListId
+    this.#nextListId = (listId + 1) & 0xff
+    const range = { listId, from: inBlocks(from), to: inBlocks(to), blocks: inBlocks(lengthBytes) }
+    const change = (command: Omit<Command, 'changes'>): Promise<Task> => this.#change(command, signal)
+    await copyBlocks(this.#commander, change, this.blockBytes, range, signal)
+  }
+
   /** Which blocks are mapped, from `offset` on for `lengthBytes`. Throws not-supported when the device cannot tell. */
   async getLbaStatus(offset: number, lengthBytes: number, signal?: AbortSignal): Promise<LbaStatus[]> {
     this.requireRange(offset, lengthBytes)
@@ -274,9 +289,9 @@ export class Lun {
     return this.#nexus.close()
   }
 
-  async #readOnce(offset: number, into: Buffer, signal: AbortSignal | undefined): Promise<void> {
+  #readOnce(offset: number, into: Buffer, signal: AbortSignal | undefined): Promise<Task> {
     const cdb = transferCdb(0x28, 0x88, offset / this.blockBytes, into.length / this.blockBytes)
-    await this.#commander.run({ what: 'read', cdb, into, changes: false }, signal)
+    return this.#commander.run({ what: 'read', cdb, into, changes: false }, signal)
   }
 
   async #writeOnce(offset: number, out: Buffer, signal: AbortSignal | undefined): Promise<void> {
@@ -301,8 +316,8 @@ export class Lun {
   }
 
   /** Waits for all parts before it throws: none is under way any more then. */
-  async #inParts(bytes: Buffer, work: (part: Buffer, at: number) => Promise<void>): Promise<void> {
-    const parts: Promise<void>[] = []
+  async #inParts(bytes: Buffer, work: (part: Buffer, at: number) => Promise<unknown>): Promise<void> {
+    const parts: Promise<unknown>[] = []
     for (let at = 0; at < bytes.length; at += this.#transferBytes)
       parts.push(work(bytes.subarray(at, at + this.#transferBytes), at))
     for (const result of await Promise.allSettled(parts))

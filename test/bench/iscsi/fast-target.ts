@@ -6,7 +6,7 @@ import type { ScriptedConnection } from '#test/support/scripted-target.ts'
 
 /**
  * A target that is no bottleneck, as a process of its own: every READ(10) is answered with the same bytes, all answers
- * of a turn in one write. Prints its port.
+ * of a turn in one write. Prints its portal.
  */
 const blockBytes = 512
 const read10 = 0x28
@@ -72,4 +72,4 @@ const target = await startScriptedTarget({
   },
 })
 target.lun.disk = Buffer.alloc(256 * 1024 * 1024)
-process.stdout.write(`${target.port}\n`)
+process.stdout.write(`127.0.0.1:${target.port}\n`)

@@ -5,7 +5,7 @@ import { formatPortal } from '#main/transports/iscsi/portal.ts'
 import { scriptedTargetName } from '#test/support/scripted-target.ts'
 import { startTgtd } from '../../lab/iscsi/tgtd.ts'
 import type { Tgtd } from '../../lab/iscsi/tgtd.ts'
-import { figure, print, ratios } from '../figures.ts'
+import { figure, isWanted, print, ratios } from '../figures.ts'
 import { alternate, cpus, rates, rounds } from './alternate.ts'
 import { runIscsiPerf, runOurs, runQemuImg, startFastTarget } from './loads.ts'
 import type { LoadRequest } from './loads.ts'
@@ -48,6 +48,7 @@ export async function benchInitiator(): Promise<void> {
 async function benchReads(tgtd: Tgtd): Promise<void> {
   const lun = { portal: formatPortal(tgtd.portal), target: tgtd.target, lun: 1, seconds }
   for (const [name, load] of Object.entries(reads)) {
+    if (!isWanted(`iscsi.initiator.${name}ToLibiscsi`)) continue
     const request = { ...lun, ...load }
     const { ours, theirs } = await alternate(
       () => runOurs(request),
@@ -67,6 +68,8 @@ async function benchReads(tgtd: Tgtd): Promise<void> {
 }
 
 async function benchWrites(tgtd: Tgtd, file: string): Promise<void> {
+  const name = 'iscsi.initiator.write1mToQemuImg'
+  if (!isWanted(name)) return
   const request = {
     portal: formatPortal(tgtd.portal),
     target: tgtd.target,
@@ -82,11 +85,13 @@ async function benchWrites(tgtd: Tgtd, file: string): Promise<void> {
     () => runOurs(request),
     () => runQemuImg(request),
   )
-  print(ratios('iscsi.initiator.write1mToQemuImg', rates(ours), rates(theirs)))
+  print(ratios(name, rates(ours), rates(theirs)))
 }
 
 /** How late timers of the main thread are while the sessions' thread works at full rate. */
 async function benchMainLoop(tgtd: Tgtd): Promise<void> {
+  const name = 'iscsi.mainLoopDelayP99Ms'
+  if (!isWanted(name)) return
   const initiator = createIscsiInitiator('iqn.2026-11.bench:console')
   const way = { portal: formatPortal(tgtd.portal), target: tgtd.target, lun: 1 }
   const device = await initiator.open(way, signal)
@@ -103,27 +108,30 @@ async function benchMainLoop(tgtd: Tgtd): Promise<void> {
     clearInterval(timer)
     p99.push(late.toSorted((a, b) => a - b)[Math.floor(late.length * 0.99)] ?? Number.NaN)
   }
-  print(figure('iscsi.mainLoopDelayP99Ms', 'ms', p99))
+  print(figure(name, 'ms', p99))
   await device.close()
   await initiator.close()
 }
 
 async function benchFastTarget(): Promise<void> {
+  const name = 'iscsi.initiator.read4kQd32FastTargetToLibiscsi'
+  if (!isWanted(name)) return
   const target = await startFastTarget()
-  const lun = { portal: target.portal, target: scriptedTargetName, lun: 0, seconds }
+  const request: LoadRequest = {
+    portal: target.portal,
+    target: scriptedTargetName,
+    lun: 0,
+    transferBytes: 4096,
+    depth: 32,
+    isRandom: true,
+    seconds,
+  }
   try {
-    const small: LoadRequest = { ...lun, transferBytes: 4096, depth: 32, isRandom: true }
     const { ours, theirs } = await alternate(
-      () => runOurs(small),
-      () => runIscsiPerf(small),
+      () => runOurs(request),
+      () => runIscsiPerf(request),
     )
-    print(ratios('iscsi.initiator.read4kQd32FastTargetToLibiscsi', rates(ours), rates(theirs)))
-    const large: LoadRequest = { ...lun, transferBytes: 256 * 1024, depth: 8, isRandom: false }
-    const digests = await alternate(
-      () => runOurs({ ...large, dataDigest: true }),
-      () => runOurs(large),
-    )
-    print(ratios('iscsi.digestsToPlain', rates(digests.ours), rates(digests.theirs)))
+    print(ratios(name, rates(ours), rates(theirs)))
   } finally {
     await target.close()
   }

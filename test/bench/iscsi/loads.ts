@@ -70,17 +70,29 @@ export async function runQemuImg(
   }
 }
 
-/** The target of fast-target.ts in a process of its own. */
-export async function startFastTarget(): Promise<{
+/** A target in a process of its own. */
+export interface TargetProcess {
+  readonly pid: number
   readonly portal: string
   readonly close: () => Promise<void>
-}> {
-  const child = spawn(node, [join(import.meta.dirname, 'fast-target.ts')], {
+}
+
+/** The target of fast-target.ts. */
+export const startFastTarget = (): Promise<TargetProcess> => startTarget('fast-target.ts')
+
+/** Our target on a file as LUN 1. */
+export const startOurTarget = (file: string, sizeBytes: number, name: string): Promise<TargetProcess> =>
+  startTarget('serve.ts', file, String(sizeBytes), name)
+
+/** Runs a script that prints its portal. */
+async function startTarget(script: string, ...args: string[]): Promise<TargetProcess> {
+  const child = spawn(node, [join(import.meta.dirname, script), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
-  const [port] = (await once(child.stdout, 'data')) as [Buffer]
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
   return {
-    portal: `127.0.0.1:${port.toString().trim()}`,
+    pid: child.pid ?? 0,
+    portal: line.toString().trim(),
     async close() {
       const ended = once(child, 'exit')
       child.kill('SIGKILL')

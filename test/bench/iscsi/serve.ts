@@ -14,6 +14,6 @@ await target.addLun({
   readOnly: false,
   vendor: 'GANTRY',
   product: 'CONTAINER',
-  initiators: ['iqn.2026-11.bench:libiscsi', 'iqn.2008-11.org.linux-kvm'],
+  initiators: ['iqn.2026-11.bench:libiscsi', 'iqn.2026-11.bench:gantry', 'iqn.2008-11.org.linux-kvm'],
 })
 process.stdout.write(`${target.portal.host}:${target.portal.port}\n`)

@@ -1,14 +1,11 @@
-import { execFileSync, spawn } from 'node:child_process'
-import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { MiB } from '#shared/units/bytes.ts'
 import { formatPortal } from '#main/transports/iscsi/portal.ts'
 import { startTgtd } from '../../lab/iscsi/tgtd.ts'
-import { print, ratios } from '../figures.ts'
+import { isWanted, print, ratios } from '../figures.ts'
 import { alternate, rates } from './alternate.ts'
-import { runIscsiPerf, runQemuImg } from './loads.ts'
+import { runIscsiPerf, runQemuImg, startOurTarget } from './loads.ts'
 import type { LoadRequest, LoadResult } from './loads.ts'
 
 const seconds = 2
@@ -46,25 +43,13 @@ async function served(
   return { ...result, targetCpuSecondsPerGiB: took / (bytes(result) / 2 ** 30) }
 }
 
-async function startOurs(
-  file: string,
-  name: string,
-): Promise<{ readonly child: ChildProcess; readonly portal: string }> {
-  const script = join(import.meta.dirname, 'serve.ts')
-  const child = spawn(process.execPath, [script, file, String(sizeBytes), name], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const [line] = (await once(child.stdout, 'data')) as [Buffer]
-  return { child, portal: line.toString().trim() }
-}
-
 /** Our target and tgtd on the same file in memory under the load of libiscsi and QEMU. Needs root. */
 export async function benchTarget(): Promise<void> {
   const tgtd = await startTgtd({
     sizeBytes,
     settings: { MaxRecvDataSegmentLength: '262144', MaxXmitDataSegmentLength: '262144' },
   })
-  const ours = await startOurs(tgtd.file, tgtd.target)
+  const ours = await startOurTarget(tgtd.file, sizeBytes, tgtd.target)
   try {
     const source = `${tgtd.folder}/source`
     execFileSync('dd', [
@@ -76,13 +61,14 @@ export async function benchTarget(): Promise<void> {
     ])
     execFileSync('dd', [`if=${source}`, `of=${tgtd.file}`, 'bs=1M', 'conv=notrunc', 'status=none'])
     const theirs = { portal: formatPortal(tgtd.portal), pid: tgtd.pid }
-    const mine = { portal: ours.portal, pid: ours.child.pid ?? 0 }
+    const mine = { portal: ours.portal, pid: ours.pid }
     const lun = { target: tgtd.target, lun: 1, seconds }
     const compare = async (
       name: string,
       bytes: (result: LoadResult) => number,
       load: (portal: string) => Promise<LoadResult>,
     ): Promise<void> => {
+      if (!isWanted(`iscsi.target.${name}`)) return
       const results = await alternate(
         () => served(mine.pid, bytes, () => load(mine.portal)),
         () => served(theirs.pid, bytes, () => load(theirs.portal)),
@@ -113,9 +99,7 @@ export async function benchTarget(): Promise<void> {
         }),
     )
   } finally {
-    const ended = once(ours.child, 'exit')
-    ours.child.kill('SIGKILL')
-    await ended
+    await ours.close()
     await tgtd.close()
   }
 }
