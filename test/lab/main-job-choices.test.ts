@@ -7,7 +7,7 @@ import { inquire } from '#test/contract/iscsi-initiator.ts'
 import { describeLab, theLab } from './describe-lab.ts'
 import { waitFor } from './exec.ts'
 import { GantryCommand, arrayOptions, hostOptions, sshOptions } from './gantry-command.ts'
-import { diffDevices, lastingDifferences, observeDevices } from './inventory-of-devices.ts'
+import { lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import type { DeviceInventory } from './inventory-of-devices.ts'
 import type { Lab } from './lab.ts'
 import {
