@@ -64,12 +64,7 @@ export class ThisComputerBench {
   }
 
   run(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    const env = {
-      NODE_COMPILE_CACHE: join(this.folder, 'compiled'),
-      BENCH_CHAP: chapSecret,
-      ...options.env,
-    }
-    return this.gantry.run(args, { ...options, env })
+    return this.gantry.run(args, { ...options, env: { BENCH_CHAP: chapSecret, ...options.env } })
   }
 
   async ok(args: readonly string[]): Promise<string> {

@@ -12,7 +12,7 @@ import { startTgtd } from './tgtd.ts'
 import type { Tgtd } from './tgtd.ts'
 
 /** Our initiator against a target that others wrote. */
-const lab = inject('lab')
+const lab = inject('labs')
 const sizeBytes = 64 * MiB
 const signal = new AbortController().signal
 const host = { name: 'host', secret: 'secretofhost' }
