@@ -137,7 +137,7 @@ async function free(
   context: StepContext,
   forgiven = hopeless,
 ): Promise<void> {
-  const { signal, log } = context
+  const { signal } = context
   try {
     await onDevice(parts, where, 'write', signal, async (device) => {
       const record = await readLock(device, signal)
@@ -150,7 +150,7 @@ async function free(
     })
   } catch (error) {
     if (!isOneOf(forgiven, error)) throw error
-    log(`${warningMark}The lock of ${owner} was left: ${error.message}. ${howToFree}`)
+    context.log(`${warningMark}The lock of ${owner} was left: ${error.message}. ${howToFree}`)
   }
 }
 
