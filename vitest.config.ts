@@ -1,6 +1,12 @@
 import { defineConfig } from 'vitest/config'
+import { labWorkers } from './test/lab/lab-workers.ts'
 
-const sequential = { fileParallelism: false, maxWorkers: 1 }
+const onLabs = {
+  globalSetup: ['test/lab/global-setup.ts'],
+  testTimeout: 180_000,
+  hookTimeout: 300_000,
+  maxWorkers: labWorkers(),
+}
 
 export default defineConfig({
   test: {
@@ -16,20 +22,14 @@ export default defineConfig({
         test: {
           name: 'lab',
           include: ['test/lab/**/*.test.ts', 'test/contract/**/*.lab.test.ts'],
-          globalSetup: ['test/lab/global-setup.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 300_000,
-          ...sequential,
+          ...onLabs,
         },
       },
       {
         test: {
           name: 'recovery',
           include: ['test/recovery/**/*.test.ts'],
-          globalSetup: ['test/lab/global-setup.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 300_000,
-          ...sequential,
+          ...onLabs,
         },
       },
     ],

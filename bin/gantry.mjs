@@ -1,15 +1,44 @@
 #!/usr/bin/env node
 // Runs the command line from its sources, which needs Node 24; with an older one, the Node of the checkout is used.
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync } from 'node:fs'
+import * as module from 'node:module'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const neededMajor = 24
 const major = Number(process.versions.node.split('.', 1)[0])
 const pathOf = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url))
 
-if (major >= neededMajor) await import('../src-main/cli/main.ts')
-else {
+function cacheFolder() {
+  const { XDG_CACHE_HOME: xdg, LOCALAPPDATA: local } = process.env
+  if (process.platform === 'win32') return join(local, 'Gantry', 'Cache')
+  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'gantry')
+  return join(xdg?.startsWith('/') ? xdg : join(homedir(), '.cache'), 'gantry')
+}
+
+/** Whoever can write in the folder, or put another in its place, decides what runs. */
+function isOwnAlone(folder) {
+  if (process.platform === 'win32') return true
+  const uid = process.getuid()
+  return [folder, dirname(folder), dirname(dirname(folder))].every((path) => {
+    const found = lstatSync(path)
+    return found.isDirectory() && found.uid === uid && (found.mode & 0o022) === 0
+  })
+}
+
+if (major >= neededMajor) {
+  // half of a start is compiling; NODE_DISABLE_COMPILE_CACHE=1 and NODE_COMPILE_CACHE work as ever
+  try {
+    const folder = join(cacheFolder(), 'compiled')
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    if (isOwnAlone(folder)) module.enableCompileCache(folder)
+  } catch {
+    // no such folder of the user's: every start compiles
+  }
+  await import('../src-main/cli/main.ts')
+} else {
   const own = pathOf(
     process.platform === 'win32' ? 'node_modules/node/bin/node.exe' : 'node_modules/node/bin/node',
   )

@@ -59,6 +59,23 @@ describe('a job that succeeds', () => {
     expect((await jobs.wait(first.jobId)).state).toBe('undone')
   })
 
+  it('applies a step beside the one before it, and the next when both are done', async () => {
+    const plan = { ...makePlan(), beside: 'two' }
+    const begun: string[] = []
+    const bothBegun = Promise.withResolvers<void>()
+    const kind = deviceKind('make', 'resume', async ({ operation, stepId, moment }) => {
+      if (operation !== 'apply' || moment !== 'middle') return
+      begun.push(stepId)
+      if (begun.length === 2) bothBegun.resolve()
+      await bothBegun.promise
+    })
+    const { jobs } = openConsole(plan.base, { kinds: [kind] })
+    const { jobId } = jobs.start('make', plan)
+    expect(await jobs.wait(jobId)).toMatchObject({ state: 'done', progress: { fraction: 1 } })
+    expect(begun).toEqual(['one', 'two', 'three'])
+    expect(readDevice(plan.dir)).toEqual(made(jobId))
+  })
+
   it('does not depend on who listens', async () => {
     const plan = makePlan()
     const { jobs } = openConsole(plan.base, {
@@ -101,6 +118,26 @@ describe('a job that fails', () => {
     const states = jobs.get(jobId).steps.map(({ state }) => state)
     const failed = plan.files.indexOf(stepId)
     expect(states).toEqual(plan.files.map((_, index) => (index <= failed ? 'undone' : 'planned')))
+  })
+
+  it('beside another waits for that one, and both are undone', async () => {
+    const plan = { ...makePlan(), beside: 'two' }
+    const failed = Promise.withResolvers<void>()
+    const kind = deviceKind('make', 'resume', async (call) => {
+      if (call.operation === 'apply' && call.stepId === 'one' && call.moment === 'middle')
+        await failed.promise
+      try {
+        await failAt('two', 'apply', 'middle')(call)
+      } finally {
+        if (call.stepId === 'two' && call.moment === 'middle') failed.resolve()
+      }
+    })
+    const { jobs } = openConsole(plan.base, { kinds: [kind] })
+    const { jobId } = jobs.start('make', plan)
+    expect(await jobs.wait(jobId)).toMatchObject({ state: 'undone', error: { code: 'device-rejected' } })
+    expect(readDevice(plan.dir)).toEqual(untouched)
+    expect(jobs.get(jobId).steps.map(({ state }) => state)).toEqual(['undone', 'undone', 'planned'])
+    expect(jobs.get(jobId).log.map(({ stepId, text }) => `${stepId}: ${text}`)).toContain('one: Done')
   })
 
   it('at what is not ours leaves that alone', async () => {

@@ -57,6 +57,19 @@ describe('progress', () => {
     expect(meter.current().remainingMs).toBe(2000)
   })
 
+  it('tells of the step that began first while another runs beside it', () => {
+    const { meter } = makeMeter()
+    meter.begin('copy')
+    meter.report({ bytes: 100, totalBytes: 200 })
+    meter.begin('z')
+    expect(meter.current()).toMatchObject({ fraction: 0.4, stepId: 'copy', bytes: 100 })
+    meter.finish('z')
+    expect(meter.current()).toMatchObject({ fraction: 0.5, stepId: 'copy', bytes: 100 })
+    meter.begin('a')
+    meter.finish('copy')
+    expect(meter.current()).toMatchObject({ fraction: 0.9, stepId: 'a' })
+  })
+
   it('never falls, also when a copy begins again', () => {
     const { meter, wait } = makeMeter()
     meter.begin('copy')

@@ -21,20 +21,25 @@ export function createProgressMeter(
 ): ProgressMeter {
   const totalWeight = steps.reduce((sum, step) => sum + step.weight, 0)
   const finished = new Set<string>()
-  let running: { readonly id: string; readonly weight: number } | undefined
+  /** The first of them is the one that is told of. */
+  let underWay: readonly { readonly id: string; readonly weight: number }[] = []
   let startedAt = 0
   let last: ByteProgress | undefined
   let samples: { readonly at: number; readonly bytes: number }[] = []
   let fraction = 0
 
   const weightLeft = (): number =>
-    steps.reduce((sum, step) => (finished.has(step.id) || step === running ? sum : sum + step.weight), 0)
+    steps.reduce(
+      (sum, step) => (finished.has(step.id) || underWay.includes(step) ? sum : sum + step.weight),
+      0,
+    )
   const bytesPerSecond = (): number | undefined => {
     const [first, latest] = [samples[0], samples.at(-1)]
     if (first === undefined || latest === undefined || latest.at <= first.at) return undefined
     return Math.max(0, ((latest.bytes - first.bytes) * 1000) / (latest.at - first.at))
   }
   const runningMsLeft = (rate: number | undefined): number => {
+    const [running] = underWay
     if (running === undefined) return 0
     if (last?.totalBytes !== undefined && rate !== undefined && rate > 0)
       return (Math.max(0, last.totalBytes - last.bytes) / rate) * 1000
@@ -43,7 +48,8 @@ export function createProgressMeter(
 
   return {
     begin(stepId) {
-      running = steps.find((step) => step.id === stepId)
+      underWay = [...underWay.filter(({ id }) => id !== stepId), ...steps.filter(({ id }) => id === stepId)]
+      if (underWay.length > 1) return
       startedAt = now()
       last = undefined
       samples = []
@@ -57,13 +63,17 @@ export function createProgressMeter(
     },
     finish(stepId) {
       finished.add(stepId)
-      running = undefined
-      last = undefined
+      if (underWay[0]?.id === stepId) last = undefined
+      underWay = underWay.filter((step) => step.id !== stepId)
     },
     current() {
       const share =
         last?.totalBytes === undefined || last.totalBytes <= 0 ? 0 : Math.min(1, last.bytes / last.totalBytes)
-      const weight = totalWeight - weightLeft() - (running === undefined ? 0 : running.weight * (1 - share))
+      const [running, ...beside] = underWay
+      const pending =
+        (running === undefined ? 0 : running.weight * (1 - share)) +
+        beside.reduce((sum, step) => sum + step.weight, 0)
+      const weight = totalWeight - weightLeft() - pending
       // Sums of fractional weights in another order may differ in their last bits.
       const reached = finished.size === steps.length ? 1 : totalWeight > 0 ? weight / totalWeight : 0
       fraction = Math.min(1, Math.max(fraction, reached))

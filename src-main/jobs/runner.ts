@@ -80,8 +80,8 @@ export function runJob(input: RunnerInput, undo?: { readonly reason: AppError | 
       }
     }, input.cancelPollMs)
     try {
-      for (const step of input.steps) {
-        const ending = checkWish() ?? (await bringAbout(step))
+      for (const group of groupsOf(input.steps)) {
+        const ending = checkWish() ?? (await bringAllAbout(group))
         if (ending !== undefined) return ending
       }
       return isCancelled() ? { to: 'undo', reason: cancelledError() } : { to: 'done' }
@@ -93,6 +93,16 @@ export function runJob(input: RunnerInput, undo?: { readonly reason: AppError | 
   function checkWish(): Ending | undefined {
     if (isCancelled()) return { to: 'undo', reason: cancelledError() }
     return wish === 'leave' ? { to: 'interrupted' } : undefined
+  }
+
+  /** All have come to their end when it returns or throws: nothing is under way on a device any more. */
+  async function bringAllAbout(steps: readonly Step[]): Promise<Ending | undefined> {
+    const outcomes = await Promise.allSettled(steps.map(bringAbout))
+    const endings = outcomes.map((outcome) => {
+      if (outcome.status === 'rejected') throw outcome.reason
+      return outcome.value
+    })
+    return endings.find((ending) => ending?.to === 'interrupted') ?? endings.find(Boolean)
   }
 
   /** Makes the step's effect be there, asking the device first when an earlier run has touched it. */
@@ -243,6 +253,17 @@ export function runJob(input: RunnerInput, undo?: { readonly reason: AppError | 
       controller.abort()
     },
   }
+}
+
+/** Each step with those that are applied beside it. */
+function groupsOf(steps: readonly Step[]): Step[][] {
+  const groups: Step[][] = []
+  for (const step of steps) {
+    const last = groups.at(-1)
+    if (step.besidePrevious === true && last !== undefined) last.push(step)
+    else groups.push([step])
+  }
+  return groups
 }
 
 async function attempt<T>(work: () => Promise<T>): Promise<Outcome<T>> {

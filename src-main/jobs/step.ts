@@ -33,6 +33,11 @@ export interface Step extends PlannedStep {
    * effect. Default: it is looked for, and applied again when it was lost, until the job has ended.
    */
   readonly settledBy?: string
+  /**
+   * Neither this step nor the one before it needs the other: they are applied at the same time. Not for two steps that
+   * report bytes.
+   */
+  readonly besidePrevious?: true
   /** The result must be small: it goes into the journal. */
   apply(context: StepContext): Promise<Json | void>
   observe(context: StepContext): Promise<Observation>

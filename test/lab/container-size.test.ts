@@ -32,13 +32,12 @@ async function fill(content: ContainerContent, realData: boolean): Promise<void>
   try {
     expect(container.fileSystemBytes).toBe(sizeBytes - parts.partitionBytes)
     const free = await container.freeBytes()
-    for (const [index, file] of content.files.entries()) {
-      const name = `${String(index).padStart(6, '0')}-${'x'.repeat(80)}`
-      if (realData) await writeRandom(join(container.mountPoint, name), file.sizeBytes)
-      else await container.allocate(name, file.sizeBytes)
-    }
+    const put = (name: string, bytes: number): Promise<void> =>
+      realData ? writeRandom(join(container.mountPoint, name), bytes) : container.allocate(name, bytes)
+    for (const [index, file] of content.files.entries())
+      await put(`${String(index).padStart(6, '0')}-${'x'.repeat(80)}`, file.sizeBytes)
     await container.sync()
-    if (parts.headroomBytes > 0) await container.allocate('headroom', parts.headroomBytes)
+    if (parts.headroomBytes > 0) await put('headroom', parts.headroomBytes)
     await container.sync()
     const left = await container.freeBytes()
     console.log(

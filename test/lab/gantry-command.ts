@@ -4,7 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Lab } from './lab.ts'
 
-const main = join(import.meta.dirname, '..', '..', 'src-main', 'cli', 'main.ts')
+const root = join(import.meta.dirname, '..', '..')
+const main = join(root, 'src-main', 'cli', 'main.ts')
+/** Half of the start of a process is compiling. */
+const compileCache = join(root, 'node_modules', '.cache', 'gantry-compiled')
 
 export interface CommandResult {
   readonly code: number | null
@@ -35,7 +38,13 @@ export class GantryCommand {
   run(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
     return new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [main, ...args], {
-        env: { ...process.env, ...this.#env, ...options.env, GANTRY_DATA_DIR: this.dataDir },
+        env: {
+          ...process.env,
+          NODE_COMPILE_CACHE: compileCache,
+          ...this.#env,
+          ...options.env,
+          GANTRY_DATA_DIR: this.dataDir,
+        },
         stdio: ['ignore', 'pipe', 'pipe'],
       })
       if (child.pid !== undefined) options.onStart?.(child.pid)

@@ -3,26 +3,27 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { bringUpLab, findLab, takeDownLab } from './lab.ts'
+import { labWorkers } from './lab-workers.ts'
 import { whyNoLab } from './packages.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** The folder of the lab that is up, or why there is none. */
-    lab: { readonly dir: string } | { readonly reason: string }
+    /** The folders of the labs that are up, one for each worker, or why there is none. */
+    labs: { readonly dirs: readonly string[] } | { readonly reason: string }
   }
 }
 
-let ownLab: string | undefined
+const ownLabs: string[] = []
 
 /**
- * For the test projects that need a lab: uses the one that GANTRY_LAB_DIR names, otherwise brings one up for this
- * run. Where none can run, says why and the tests skip; with GANTRY_REQUIRE=lab that is a failure.
+ * For the test projects that need a lab: uses the one that GANTRY_LAB_DIR names, otherwise brings up one for each
+ * worker of this run. Where none can run, says why and the tests skip; with GANTRY_REQUIRE=lab that is a failure.
  */
 export async function setup(project: TestProject): Promise<void> {
   const given = process.env['GANTRY_LAB_DIR']
   if (given !== undefined && given !== '') {
     if (findLab(given) === undefined) throw new Error(`GANTRY_LAB_DIR is ${given}, but no lab is up there`)
-    project.provide('lab', { dir: given })
+    project.provide('labs', { dirs: [given] })
     return
   }
   const reason = whyNoLab()
@@ -30,23 +31,30 @@ export async function setup(project: TestProject): Promise<void> {
     if ((process.env['GANTRY_REQUIRE'] ?? '').split(',').includes('lab'))
       throw new Error(`GANTRY_REQUIRE asks for the lab, but ${reason}`)
     console.warn(`The tests of ${project.name} are skipped: ${reason}`)
-    project.provide('lab', { reason })
+    project.provide('labs', { reason })
     return
   }
-  const dir = mkdtempSync(join(tmpdir(), 'gantry-lab-'))
-  ownLab = dir
   try {
-    await bringUpLab({ dir, log: (line) => console.warn(line) })
+    for (let count = labWorkers(); count > 0; count -= 1) {
+      const dir = mkdtempSync(join(tmpdir(), 'gantry-lab-'))
+      ownLabs.push(dir)
+      await bringUpLab({ dir, log: (line) => console.warn(line) })
+    }
   } catch (error) {
-    await teardown()
+    await teardown().catch((left: unknown) => console.warn(left))
     throw error
   }
-  project.provide('lab', { dir })
+  project.provide('labs', { dirs: [...ownLabs] })
 }
 
 export async function teardown(): Promise<void> {
-  if (ownLab === undefined) return
-  await takeDownLab(ownLab)
-  rmSync(ownLab, { recursive: true, force: true })
-  ownLab = undefined
+  const errors: unknown[] = []
+  for (const dir of ownLabs.splice(0))
+    try {
+      await takeDownLab(dir)
+      rmSync(dir, { recursive: true, force: true })
+    } catch (error) {
+      errors.push(error)
+    }
+  if (errors.length > 0) throw new AggregateError(errors, 'Not all that the labs had is gone')
 }

@@ -56,7 +56,7 @@ describeLab('the guest, a second host', () => {
       base64 -d > /root/boot <<'END'\n${(await lab.host.machine.run(`head -c 512 ${lab.state.tiny.raw} | base64`)).stdout}END
       dd if=/root/boot of=/root/tiny.raw conv=notrunc status=none
       virsh -q -c qemu:///system create /dev/stdin
-      timeout 60 sh -c 'until grep -a VMREADY /root/tiny.log; do sleep 0.2; done'
+      timeout 60 sh -c 'until grep -a "VMREADY ${lab.state.tiny.domain} " /root/tiny.log; do sleep 0.2; done'
       virsh -q -c qemu:///system destroy ${lab.state.tiny.domain}
       rm /root/tiny.raw /root/tiny.log /root/boot`,
       { input: stdout },

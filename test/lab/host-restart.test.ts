@@ -4,7 +4,7 @@ import { plannedJobSchema } from '#shared/contract/operations.ts'
 import { describeLab, theLab } from './describe-lab.ts'
 import { waitFor } from './exec.ts'
 import { GantryCommand } from './gantry-command.ts'
-import { diffDevices, lastingDifferences, observeDevices } from './inventory-of-devices.ts'
+import { lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import type { DeviceInventory } from './inventory-of-devices.ts'
 import type { Lab } from './lab.ts'
 import { ask, consoleOf, listDeployments, makeLastingFolders, runJobs } from './main-job-support.ts'
@@ -77,7 +77,7 @@ describeLab('deployments of a host that was restarted', () => {
     expect(await planOf(['deployments', 'restore', 'up-3', '--start', 'none'])).toEqual({
       'Bring up-3 up again on host host': ['attach'],
     })
-    expect(diffDevices(before, await observeDevices(lab, devices)), 'a plan changes nothing').toEqual([])
+    expect(await lastingDifferences(lab, before, devices), 'a plan changes nothing').toEqual([])
 
     await runJobs(gantry, ['deployments', 'restore', 'up-1', 'up-2'])
     const left = await lastingDifferences(lab, running, { ...devices, patienceMs: 0 })

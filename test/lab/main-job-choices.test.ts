@@ -7,7 +7,7 @@ import { inquire } from '#test/contract/iscsi-initiator.ts'
 import { describeLab, theLab } from './describe-lab.ts'
 import { waitFor } from './exec.ts'
 import { GantryCommand, arrayOptions, hostOptions, sshOptions } from './gantry-command.ts'
-import { diffDevices, lastingDifferences, observeDevices } from './inventory-of-devices.ts'
+import { lastingDifferences, observeDevices } from './inventory-of-devices.ts'
 import type { DeviceInventory } from './inventory-of-devices.ts'
 import type { Lab } from './lab.ts'
 import {
@@ -51,7 +51,7 @@ describeLab('choices and single steps of the gantry command', () => {
     const before = await observeDevices(lab, devices)
     const result = await by.run(args)
     expect(result).toMatchObject({ code, stderr: expect.stringMatching(words) })
-    expect(diffDevices(before, await observeDevices(lab, devices))).toEqual([])
+    expect(await lastingDifferences(lab, before, devices)).toEqual([])
   }
 
   test('A12: direct use must be confirmed; the VM then runs on the container itself, which outlives it', async () => {
@@ -129,7 +129,7 @@ describeLab('choices and single steps of the gantry command', () => {
     const create = ['lun', 'create', 'array/steps-lun', '--volume', 'vol1', '--container', 'steps']
     const before = await observeDevices(lab, devices)
     await ask(gantry, z.array(plannedJobSchema), [...create, '--plan'])
-    expect(diffDevices(before, await observeDevices(lab, devices))).toEqual([])
+    expect(await lastingDifferences(lab, before, devices)).toEqual([])
     await runJobs(gantry, create)
     const [lun] = await listLuns(gantry)
     if (lun === undefined) throw new Error('no LUN')
@@ -159,6 +159,6 @@ describeLab('choices and single steps of the gantry command', () => {
     const result = await gantry.run(args)
     expect(result.code).not.toBe(0)
     expect(result.stderr).toMatch(words)
-    expect(diffDevices(before, await observeDevices(lab, devices))).toEqual([])
+    expect(await lastingDifferences(lab, before, devices)).toEqual([])
   }
 })

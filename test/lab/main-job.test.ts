@@ -78,7 +78,7 @@ describeLab('the whole job by the gantry command', () => {
   async function planOf(args: readonly string[]) {
     const [before, jobs] = await Promise.all([observeDevices(lab, devices), listJobs()])
     const plan = await ask(gantry, z.array(plannedJobSchema), [...args, '--plan'])
-    expect(diffDevices(before, await observeDevices(lab, devices))).toEqual([])
+    expect(await lastingDifferences(lab, before, devices)).toEqual([])
     expect(await listJobs()).toEqual(jobs)
     return plan
   }

@@ -23,8 +23,6 @@ export class CrashBench {
   readonly lab: Lab
   readonly gantry = new GantryCommand()
   readonly stage: (name: string) => string[]
-  /** Half of the start of a process is compiling. */
-  readonly #compileCache = mkdtempSync(join(tmpdir(), 'gantry-compiled-'))
   /** Folder of exported folders. */
   readonly #exports = mkdtempSync(join(tmpdir(), 'gantry-exports-'))
   #beginning: DeviceInventory = new Map()
@@ -62,15 +60,11 @@ export class CrashBench {
   async close(): Promise<void> {
     await this.gantry.run(['containers', 'delete', 'array/vol1/base', '--yes'])
     this.gantry.dispose()
-    rmSync(this.#compileCache, { recursive: true, force: true })
     rmSync(this.#exports, { recursive: true, force: true })
   }
 
   run(args: readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    return this.gantry.run(args, {
-      ...options,
-      env: { NODE_COMPILE_CACHE: this.#compileCache, ...options.env },
-    })
+    return this.gantry.run(args, options)
   }
 
   async ok(args: readonly string[]): Promise<string> {

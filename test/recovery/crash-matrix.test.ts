@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFailed, test } from 'vitest'
 import { describeLab, theLab } from '../lab/describe-lab.ts'
 import { CrashBench } from './crash-bench.ts'
-import { applyPointsOf, kinds, stepsOf, undoCasesOf, undoableOf } from './kinds.ts'
+import { applyPointsOf, kinds, stepsOf, undoableOf } from './kinds.ts'
 
 /**
  * The process is killed (SIGKILL) at every fail point of every kind of job and started again: the outcome is the one
@@ -11,8 +11,6 @@ describeLab('crash matrix', () => {
   let bench: CrashBench
   /** What a deployment adds, without a crash. */
   let deployed: string[]
-  /** What an export adds: a folder of this computer. */
-  let exported: string[]
 
   beforeAll(async () => {
     bench = new CrashBench(theLab())
@@ -21,10 +19,6 @@ describeLab('crash matrix', () => {
     deployed = await bench.changes()
     await bench.ok(bench.decommission('crashed'))
     expect(await bench.changes([])).toEqual([])
-    await bench.ok(bench.export('crashed'))
-    exported = await bench.changes()
-    expect(exported).toHaveLength(4)
-    bench.removeExport('crashed')
   })
   afterAll(() => bench.close())
   beforeEach(() => {
@@ -74,33 +68,6 @@ describeLab('crash matrix', () => {
       expect(await bench.changes(deployed)).toEqual(deployed)
       await bench.killAt(bench.decommission('crashed'), unmade)
       expect(await bench.recover()).toEqual([{ kind: 'decommission', state: 'done' }])
-      expect(await bench.changes([])).toEqual([])
-    })
-  })
-
-  describe('an export that is killed, and killed again while it is recovered, is finished', () => {
-    const points = applyPointsOf('export')
-    const half = Math.ceil(points.length / 2)
-    const lives = points.slice(0, half).map((point, index) => [point, points[half + index] ?? point] as const)
-    test('every point is in a life', () => {
-      expect(new Set(lives.flat())).toEqual(new Set(points))
-    })
-    test.each(lives)('%s, then %s', async (first, second) => {
-      await bench.killAt(bench.export('crashed'), first)
-      await bench.killAt(['jobs', 'recover'], second)
-      expect(await bench.recover()).toEqual([{ kind: 'export', state: 'done' }])
-      expect(await bench.changes(exported)).toEqual(exported)
-      bench.removeExport('crashed')
-    })
-  })
-
-  describe('an undo that is killed is finished', () => {
-    const cases = (['stage', 'deploy', 'export'] as const).flatMap((kind) =>
-      undoCasesOf(kind).map(({ point, failing }) => ({ kind, point, failing })),
-    )
-    test.each(cases)('$point', async ({ kind, point, failing }) => {
-      await bench.killAt(bench[kind]('crashed'), point, failing)
-      expect(await bench.recover()).toEqual([{ kind, state: 'undone' }])
       expect(await bench.changes([])).toEqual([])
     })
   })

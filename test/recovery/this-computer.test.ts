@@ -12,7 +12,7 @@ describeLab('crash matrix of this computer', () => {
   beforeAll(async () => {
     await bench.open()
     await bench.ok(bench.deploy('crashed'))
-    deployed = await bench.added([])
+    deployed = await bench.added()
     expect(deployed).toContain('a QEMU runs')
     expect(deployed.filter((line) => line.includes('locked by VM crashed of '))).toHaveLength(1)
     await bench.ok(bench.decommission('crashed'))
@@ -79,7 +79,7 @@ describeLab('crash matrix of this computer', () => {
     expect(await bench.added([])).toEqual([])
     await bench.killAt(direct, 'deploy/lock/after-intent')
     expect(await bench.recover()).toEqual([{ kind: 'deploy', state: 'done' }])
-    expect((await bench.added([])).join()).toMatch(/base.*locked by VM crashed/)
+    expect((await bench.added()).join()).toMatch(/base.*locked by VM crashed/)
     await bench.killAt(bench.decommission('crashed'), 'decommission/unlock/after-intent')
     expect(await bench.recover()).toEqual([{ kind: 'decommission', state: 'done' }])
     expect(await bench.added([])).toEqual([])

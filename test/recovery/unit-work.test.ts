@@ -24,7 +24,6 @@ describe('crash matrix of work on units', () => {
   let path: string
   let whole: Buffer
   const image = Buffer.concat([randomBytes(256 * KiB), Buffer.alloc(MiB)])
-  const env = (): Record<string, string> => ({ NODE_COMPILE_CACHE: join(folder, 'compiled') })
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'gantry-units-'))
@@ -32,7 +31,7 @@ describe('crash matrix of work on units', () => {
     path = join(folder, 'web.unit')
     writeFileSync(join(folder, 'web.raw'), image)
     empty()
-    await gantry.ok(write(), { env: env() })
+    await gantry.ok(write())
     whole = readFileSync(path)
   })
   afterAll(() => {
@@ -66,12 +65,12 @@ describe('crash matrix of work on units', () => {
 
   async function killedAt(args: string[], failAt: string, failing?: string): Promise<void> {
     const more = failing === undefined ? {} : { GANTRY_FAIL_STEP: failing }
-    const { signal, stderr } = await gantry.run(args, { env: { ...env(), GANTRY_FAIL_AT: failAt, ...more } })
+    const { signal, stderr } = await gantry.run(args, { env: { GANTRY_FAIL_AT: failAt, ...more } })
     expect(signal, stderr).toBe('SIGKILL')
   }
   async function recovered(): Promise<void> {
-    await gantry.ok(['jobs', 'recover'], { env: env() })
-    const jobs = await gantry.json<{ state: string }[]>(['jobs', 'list'], { env: env() })
+    await gantry.ok(['jobs', 'recover'])
+    const jobs = await gantry.json<{ state: string }[]>(['jobs', 'list'])
     expect(jobs.filter(({ state }) => state !== 'done' && state !== 'undone')).toEqual([])
   }
 
@@ -84,7 +83,7 @@ describe('crash matrix of work on units', () => {
     await killedAt(write(), point, failing)
     await recovered()
     expect(isEmpty()).toBe(true)
-    await gantry.ok(write(), { env: env() })
+    await gantry.ok(write())
   })
 
   test.each(applyPoints)('an export killed at %s leaves no half of a file', async (point) => {
@@ -102,7 +101,7 @@ describe('crash matrix of work on units', () => {
     const repair = ['unit', 'repair', '--file', path, '--yes']
     await killedAt(repair, `unit-work/repair/${point}`)
     await recovered()
-    await gantry.ok(repair, { env: env() })
+    await gantry.ok(repair)
     expect(readFileSync(path).equals(whole)).toBe(true)
   })
 })

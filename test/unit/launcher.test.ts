@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { copyFile, mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -21,7 +21,12 @@ afterAll(() => rm(folder, { recursive: true }))
 /** Runs from a folder that is not the checkout, as a user does. */
 const run = (node: string, args: readonly string[]): Promise<Ended> =>
   new Promise((done) => {
-    const env = { ...process.env, GANTRY_DATA_DIR: join(folder, 'data') }
+    const env = {
+      ...process.env,
+      GANTRY_DATA_DIR: join(folder, 'data'),
+      XDG_CACHE_HOME: join(folder, 'cache'),
+      LOCALAPPDATA: join(folder, 'cache'),
+    }
     execFile(node, args, { cwd: folder, env }, (error, out, err) =>
       done({ code: typeof error?.code === 'number' ? error.code : 0, out, err }),
     )
@@ -33,6 +38,20 @@ const oldNode = ['/usr/bin/node', '/usr/local/bin/node'].find((path) => existsSy
 test('the command runs from its sources', async () => {
   const ended = await run(process.execPath, [launcher, 'jobs', 'list', '--json'])
   expect(ended).toEqual({ code: 0, out: '[]\n', err: '' })
+})
+
+test.skipIf(process.platform !== 'linux')('what is compiled is kept with the user alone', async () => {
+  const compiled = join(folder, 'cache', 'gantry', 'compiled')
+  await run(process.execPath, [launcher, 'jobs', 'list'])
+  expect((await stat(compiled)).mode & 0o077).toBe(0)
+  expect(await readdir(compiled)).not.toEqual([])
+
+  await rm(compiled, { recursive: true })
+  await mkdir(compiled)
+  await chmod(compiled, 0o777)
+  expect(await run(process.execPath, [launcher, 'jobs', 'list'])).toMatchObject({ code: 0 })
+  expect(await readdir(compiled)).toEqual([])
+  await chmod(compiled, 0o700)
 })
 
 test('the exit code and the words of an error arrive', async () => {

@@ -86,7 +86,7 @@ function deploySteps(parts: DeployParts, plan: DeployPlan, jobId: string): Step[
       ...verifyStep(parts, deviceOf(plan, array.config), disk),
       settledBy: 'define',
     })),
-    defineStep(host, plan.vm),
+    { ...defineStep(host, plan.vm), ...(plan.verify === undefined ? { besidePrevious: true } : {}) },
     ...lockSteps(parts, plan, array.config),
   )
   if (plan.start) steps.push(startStep(host, plan.vm, login))

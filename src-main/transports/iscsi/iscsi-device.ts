@@ -8,10 +8,13 @@ import type { Caller } from './worker-port.ts'
 /** A LUN over a session of its own; beyond a disk it can be asked what it is and be reserved. */
 export interface IscsiDevice extends BlockDevice {
   readonly facts: LunFacts
-  /** Whether the device says that it knows EXTENDED COPY; the console has no use for it yet. */
-  readonly hasExtendedCopy: boolean
   /** `block` in every block of the range. not-supported: the device cannot. */
   writeSame(offset: number, lengthBytes: number, block: Uint8Array, signal: AbortSignal): Promise<void>
+  /**
+   * Copies inside the LUN: the device moves the bytes by itself (EXTENDED COPY). The ranges may not overlap; one that
+   * fails has copied a part. Absent: the device does not know it. not-supported: it said so and does not.
+   */
+  copy?(from: number, to: number, lengthBytes: number, signal: AbortSignal): Promise<void>
   /** Which blocks of the range are mapped. not-supported: the device cannot tell. */
   getLbaStatus(offset: number, lengthBytes: number, signal: AbortSignal): Promise<LbaStatus[]>
   /** Ends all commands of the LUN, those of other initiators too. */
@@ -28,7 +31,7 @@ export interface IscsiDevice extends BlockDevice {
 type Opened = Awaited<ReturnType<InitiatorMethods['open']>>
 
 export function createDevice(caller: Caller<InitiatorMethods>, opened: Opened): IscsiDevice {
-  const { handle, canUnmap, canCompareAndWrite, ...facts } = opened
+  const { handle, canUnmap, canCompareAndWrite, canCopy, ...facts } = opened
   return {
     ...facts,
     read: (offset, lengthBytes, signal) => caller.call('read', { handle, offset, lengthBytes }, { signal }),
@@ -52,6 +55,12 @@ export function createDevice(caller: Caller<InitiatorMethods>, opened: Opened): 
               { handle, offset, expected: new Uint8Array(expected), bytes: new Uint8Array(bytes) },
               { signal },
             ),
+        }
+      : {}),
+    ...(canCopy
+      ? {
+          copy: (from: number, to: number, lengthBytes: number, signal: AbortSignal) =>
+            caller.call('copy', { handle, from, to, lengthBytes }, { signal }),
         }
       : {}),
     writeSame: (offset, lengthBytes, block, signal) =>

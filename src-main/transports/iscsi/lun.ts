@@ -11,6 +11,7 @@ import { scsiStatus } from '#main/protocols/scsi/status.ts'
 import { requireBlocks } from '../block/block-range.ts'
 import { Commander } from './commander.ts'
 import type { Command } from './commander.ts'
+import { copyBlocks } from './extended-copy.ts'
 import { isUnsupported, query, readFacts } from './lun-facts.ts'
 import type { LunFacts } from './lun-facts.ts'
 import { differenceFrom, undisturbed } from './lun-identity.ts'
@@ -47,6 +48,7 @@ export class Lun {
   readonly #commander: Commander
   readonly #number: Uint8Array
   #stale: AppError | undefined
+  #nextListId = 0
   /** Counted when something that changes data begins, and when it ends. */
   #changes = 0
   /** Those of the changes that are flushed. */
@@ -100,9 +102,8 @@ export class Lun {
   get canCompareAndWrite(): boolean {
     return !this.isReadOnly && this.facts.limits.maxCompareAndWriteBlocks > 0
   }
-  /** Whether the device says that it knows EXTENDED COPY. */
-  get hasExtendedCopy(): boolean {
-    return this.facts.inquiry.hasThirdPartyCopy
+  get canCopy(): boolean {
+    return !this.isReadOnly && this.facts.inquiry.hasThirdPartyCopy
   }
 
   /** `into` is filled whole. */
@@ -190,6 +191,20 @@ export class Lun {
       const cdb = encodeCdb({ kind: 'write-same', length: 16, lba, blocks })
       await this.#change({ what: 'write same', cdb, out: block }, signal)
     }
+  }
+
+  /** As IscsiDevice.copy. */
+  async copy(from: number, to: number, lengthBytes: number, signal?: AbortSignal): Promise<void> {
+    this.requireRange(from, lengthBytes)
+    this.requireWritable(to, lengthBytes)
+    if (Math.abs(from - to) < lengthBytes)
+      throw new AppError('bad-request', 'The blocks and their copy overlap', { object: this.name })
+    const inBlocks = (bytes: number): number => bytes / this.blockBytes
+    const listId = this.#nextListId
+    this.#nextListId = (listId + 1) & 0xff
+    const range = { listId, from: inBlocks(from), to: inBlocks(to), blocks: inBlocks(lengthBytes) }
+    const change = (command: Omit<Command, 'changes'>): Promise<Task> => this.#change(command, signal)
+    await copyBlocks(this.#commander, change, this.blockBytes, range, signal)
   }
 
   /** Which blocks are mapped, from `offset` on for `lengthBytes`. Throws not-supported when the device cannot tell. */

@@ -90,6 +90,24 @@ test('the same block is written all over a range', async () => {
   expect(await device.read(0, 4096, signal)).toEqual(new Uint8Array(4096))
 })
 
+test('extended copy: the target moves the blocks, in as many commands as its limits ask for', async () => {
+  await bench.addLun('web', { sizeBytes: 80 * MiB })
+  const device = await open('web')
+  // longer than a segment may be; the ends and the seam between two commands are what could go wrong
+  const lengthBytes = 36 * MiB
+  const seam = 0xffff * 512
+  for (const at of [0, seam - 4096, lengthBytes - 4096]) await device.write(at, randomBytes(8192), signal)
+  const hashAt = (offset: number): Promise<string> => device.hash(offset, lengthBytes, { signal })
+  const before = await hashAt(0)
+  await device.copy?.(0, 40 * MiB, lengthBytes, signal)
+  expect(await hashAt(40 * MiB)).toBe(before)
+  expect(await hashAt(0)).toBe(before)
+  await expect(device.copy?.(0, MiB, 2 * MiB, signal)).rejects.toThrow(failed('bad-request'))
+  await expect(device.copy?.(0, 79 * MiB, 2 * MiB, signal)).rejects.toThrow(failed('bad-request'))
+  const reader = await open('web', { readOnly: true })
+  expect(reader).not.toHaveProperty('copy')
+})
+
 test('a reservation keeps others out, and ends', async () => {
   await bench.addLun('web')
   const ours = await open('web')

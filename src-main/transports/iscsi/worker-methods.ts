@@ -45,16 +45,7 @@ export function createMethods() {
       const lun = await Lun.open(options, signal)
       const handle = nextHandle++
       luns.set(handle, lun)
-      const {
-        name,
-        facts,
-        blockBytes,
-        sizeBytes,
-        isReadOnly,
-        canUnmap,
-        canCompareAndWrite,
-        hasExtendedCopy,
-      } = lun
+      const { name, facts, blockBytes, sizeBytes, isReadOnly, canUnmap, canCompareAndWrite, canCopy } = lun
       return {
         handle,
         name,
@@ -64,7 +55,7 @@ export function createMethods() {
         isReadOnly,
         canUnmap,
         canCompareAndWrite,
-        hasExtendedCopy,
+        canCopy,
       }
     },
     async close(input: OfLun) {
@@ -92,6 +83,10 @@ export function createMethods() {
       get(input).unmap(input.offset, input.lengthBytes, signal),
     writeSame: async (input: Region & { readonly block: Uint8Array }, { signal }: CallContext) =>
       get(input).writeSame(input.offset, input.lengthBytes, bufferOf(input.block), signal),
+    copy: async (
+      input: OfLun & { readonly from: number; readonly to: number; readonly lengthBytes: number },
+      { signal }: CallContext,
+    ) => get(input).copy(input.from, input.to, input.lengthBytes, signal),
     getLbaStatus: async (input: Region, { signal }: CallContext) =>
       get(input).getLbaStatus(input.offset, input.lengthBytes, signal),
     compareAndWrite: async (input: Data & { readonly expected: Uint8Array }, { signal }: CallContext) =>

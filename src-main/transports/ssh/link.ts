@@ -119,10 +119,11 @@ export class Link {
   /** Says goodbye; what does not answer within a second is cut off. */
   async close(): Promise<void> {
     this.#isClosing = true
-    closeChain(this.#clients)
     const timer = setTimeout(() => {
       for (const client of this.#clients) client.destroy()
     }, 1000)
+    await Promise.race([this.spares.close(), this.over])
+    closeChain(this.#clients)
     await this.over
     clearTimeout(timer)
   }

@@ -60,6 +60,19 @@ export class SpareShells {
     this.#spares.shift()?.channel.end()
   }
 
+  /** Resolves when the device has ended them all, so that nothing of them is there after the connection. */
+  async close(): Promise<void> {
+    this.#giveUp.abort()
+    clearTimeout(this.#idle)
+    await Promise.all(
+      this.#spares.splice(0).map(async ({ channel, closed }) => {
+        channel.resume().stderr.resume()
+        channel.end()
+        await closed
+      }),
+    )
+  }
+
   async #open(release: () => void): Promise<void> {
     try {
       const { signal } = this.#giveUp

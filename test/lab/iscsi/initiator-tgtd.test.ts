@@ -12,7 +12,7 @@ import { startTgtd } from './tgtd.ts'
 import type { Tgtd } from './tgtd.ts'
 
 /** Our initiator against a target that others wrote. */
-const lab = inject('lab')
+const lab = inject('labs')
 const sizeBytes = 64 * MiB
 const signal = new AbortController().signal
 const host = { name: 'host', secret: 'secretofhost' }
@@ -108,10 +108,10 @@ describe.skipIf('reason' in lab)('tgtd', () => {
         blockBytes: 512,
         sizeBytes,
         isReadOnly: false,
-        hasExtendedCopy: false,
         facts: { inquiry: { vendor: 'IET', product: 'VIRTUAL-DISK' }, serial: 'beaf11' },
       })
       expect(device.facts.names).toContain('naa.60000000000000000e00000000010001')
+      expect(device).not.toHaveProperty('copy')
       await device.close()
       await expect(initiator.open({ ...wayTo(tgtd), lun: 9 }, signal)).rejects.toThrow(failed('not-found'))
       await expect(initiator.open({ ...wayTo(tgtd), lun: 0 }, signal)).rejects.toThrow(

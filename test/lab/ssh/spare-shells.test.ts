@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { sh } from '#main/transports/shell/script.ts'
@@ -75,6 +75,20 @@ describe('a script in a shell that was started ahead', () => {
       session.run(sh`read -r _ && echo over`, { signal: never, stdin: Buffer.from('x\n') }),
     )
     for (const { stdout } of await Promise.all(held)) expect(Buffer.from(stdout).toString()).toBe('over\n')
+  })
+
+  test('when the connection is closed they have ended', async () => {
+    const session = await warm()
+    const waiting = async (): Promise<string[]> => {
+      const beside = sh`for pid in $(ps -o pid= --ppid "$PPID"); do [ "$pid" = "$$" ] || echo "$pid"; done`
+      return stdoutText(await session.run(beside, { signal: never }))
+        .split('\n')
+        .filter(Boolean)
+    }
+    let pids: string[] = []
+    await until(async () => (pids = await waiting()).length > 0)
+    await session.close()
+    expect(pids.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([])
   })
 
   test('with one channel at most there are none', async () => {

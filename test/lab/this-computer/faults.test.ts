@@ -104,7 +104,7 @@ describeLab('faults on this computer', () => {
     // another VM: begins with a lock of its own, or none
     await bench.ok([...from('clone'), '--start'])
     await bench.ok(from('idle'))
-    const inClones = (await bench.added([])).filter((line) => line.includes('/clones/'))
+    const inClones = (await bench.added()).filter((line) => line.includes('/clones/'))
     expect(inClones.flatMap((line) => /locked by (VM \w+)/.exec(line)?.slice(1) ?? [])).toEqual(['VM clone'])
     await bench.ok(['decommission', 'clone', 'idle', '--yes'])
 
@@ -158,7 +158,17 @@ describeLab('faults on this computer', () => {
     mkdirSync(small)
     await exec('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'gantry-test', small])
     try {
-      await bench.ok(['array', 'add', 'small', '--driver', 'embedded', '--volume', `vol1=${small}`])
+      await bench.ok([
+        'array',
+        'add',
+        'small',
+        '--driver',
+        'embedded',
+        '--volume',
+        `vol1=${small}`,
+        '--digests',
+        'both',
+      ])
       const image = join(bench.folder, 'filling.raw')
       // its size is below the free space, and with the partition table and the rest it is above
       writeFileSync(image, randomBytes(23 * 1024 * 1024 + 512 * 1024))

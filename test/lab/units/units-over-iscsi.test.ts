@@ -16,7 +16,7 @@ import { sampleHeader } from '#test/support/units.ts'
 import { exec } from '../exec.ts'
 import { startTgtd, type Tgtd } from '../iscsi/tgtd.ts'
 
-const lab = inject('lab')
+const lab = inject('labs')
 const signal = new AbortController().signal
 const idOf = (tid: number): string => `600140500000000000000000000000${String(tid).padStart(2, '0')}`
 const targetOf = (name: string): string => `iqn.2026-11.lab.gantry:${name}`

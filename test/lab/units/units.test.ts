@@ -14,7 +14,7 @@ import { writeUnit } from '#main/units/write-unit.ts'
 import { sampleHeader } from '#test/support/units.ts'
 import { exec } from '../exec.ts'
 
-const lab = inject('lab')
+const lab = inject('labs')
 const signal = new AbortController().signal
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 let folder: string

@@ -14,6 +14,8 @@ export type DevicePlan = {
   files: string[]
   /** Also open a door before the files and close it after them: an effect that the job itself takes away. */
   door?: boolean | undefined
+  /** This file does not need the one before it, and is made at the same time. */
+  beside?: string | undefined
 }
 
 export interface DeviceCall {
@@ -73,9 +75,10 @@ function makeFile(plan: DevicePlan, index: number, meddle: Meddle): Step {
   return {
     ...describe(name, `make ${name}`),
     undoCommands: [`unmake ${name}`],
+    ...(name === plan.beside ? { besidePrevious: true as const } : {}),
     async apply(context) {
       await call('apply', 'before', context)
-      for (const earlier of plan.files.slice(0, index))
+      for (const earlier of plan.files.slice(0, name === plan.beside ? index - 1 : index))
         if (!bears(join(plan.dir, earlier), context.jobId))
           throw new AppError('bug', `${earlier} is not there`)
       if (existsSync(part)) throw new AppError('device-rejected', `${name} is half made`)

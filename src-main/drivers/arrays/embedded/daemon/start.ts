@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdir, open, rename, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { getCompileCacheDir } from 'node:module'
+import { dirname, join } from 'node:path'
 import { AppError } from '#shared/errors/app-error.ts'
 import { decodeError } from '#shared/errors/wire-error.ts'
 import { MiB } from '#shared/units/bytes.ts'
@@ -22,12 +23,14 @@ export async function startDaemon(folder: string, version: string): Promise<void
   await mkdir(folder, { recursive: true, mode: 0o700 })
   const log = await openLog(places.log)
   try {
+    const compiled = getCompileCacheDir()
     const child = spawn(process.execPath, [findEntry(), folder, version], {
       cwd: folder,
       detached: true,
       stdio: ['ignore', log.fd, log.fd, 'ipc'],
       env: {
         ...keptEnvironment(),
+        ...(compiled === undefined ? {} : { NODE_COMPILE_CACHE: dirname(compiled) }),
         // the window's own program is Node with this
         ...(process.versions['electron'] === undefined ? {} : { ELECTRON_RUN_AS_NODE: '1' }),
       },
