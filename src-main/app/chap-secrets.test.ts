@@ -35,6 +35,45 @@ test('one that was refused, or that nobody gave, is asked for again', async () =
   expect(await use()).toBe('secret-number-1')
 })
 
+test('the end of one who waits is no matter to the others; when nobody waits any more, the question ends', async () => {
+  const answers: ((secret: string) => void)[] = []
+  const ended: AbortSignal[] = []
+  const secrets = createChapSecrets({
+    getSecret: (_request, end) => {
+      ended.push(end)
+      return new Promise((resolve) => answers.push(resolve))
+    },
+  })
+  const [first, second] = [new AbortController(), new AbortController()]
+  const ask = (by: AbortSignal) => secrets.use(login, portal, by, echo)
+  const waiting = [ask(first.signal), ask(second.signal)]
+  first.abort()
+  await expect(waiting[0]).rejects.toMatchObject({ name: 'AbortError' })
+  expect(ended[0]?.aborted).toBe(false)
+  answers[0]?.('secret-number-1')
+  expect(await waiting[1]).toBe('secret-number-1')
+  expect(await ask(signal)).toBe('secret-number-1')
+
+  const alone = new AbortController()
+  const left = secrets.use(login, '192.0.2.2:3260', alone.signal, echo)
+  alone.abort()
+  await expect(left).rejects.toMatchObject({ name: 'AbortError' })
+  expect(ended[1]?.aborted).toBe(true)
+  const again = secrets.use(login, '192.0.2.2:3260', signal, echo)
+  answers[2]?.('secret-number-2')
+  expect(await again).toBe('secret-number-2')
+})
+
+test('a secret of another source is another one', async () => {
+  const secrets = createChapSecrets({
+    getSecret: ({ source }) =>
+      Promise.resolve(source?.from === 'env' ? `secret of ${source.variable}` : undefined),
+  })
+  const from = (variable: string) =>
+    secrets.use({ user: 'lab', password: { from: 'env', variable } }, portal, signal, echo)
+  expect([await from('FIRST'), await from('SECOND')]).toEqual(['secret of FIRST', 'secret of SECOND'])
+})
+
 test.each([
   'short',
   'x'.repeat(256),

@@ -1,10 +1,11 @@
 import { AppError, toAppError } from '#shared/errors/app-error.ts'
 import type { ChapSecrets } from '#main/drivers/chap-secrets.ts'
+import { SharedTask } from '#main/transports/shared-task.ts'
 import type { SecretProvider } from '#main/transports/ssh/contract.ts'
 
 /** Remembers, for as long as the console runs, what has not been refused. */
 export function createChapSecrets(provider: SecretProvider): ChapSecrets {
-  const asked = new Map<string, Promise<string>>()
+  const asked = new Map<string, SharedTask<string>>()
 
   async function ask(label: string, portal: string, get: Promise<string | undefined>): Promise<string> {
     const secret = await get
@@ -20,18 +21,23 @@ export function createChapSecrets(provider: SecretProvider): ChapSecrets {
   return {
     async use({ user, password }, portal, signal, use) {
       const label = `CHAP secret of ${user} at ${portal}`
+      const key = JSON.stringify([label, password])
+      const before = asked.get(key)
       const known =
-        asked.get(label) ??
-        ask(label, portal, provider.getSecret({ purpose: 'password', label, source: password }, signal))
-      asked.set(label, known)
+        before === undefined || before.isAborted
+          ? new SharedTask((ended) =>
+              ask(label, portal, provider.getSecret({ purpose: 'password', label, source: password }, ended)),
+            )
+          : before
+      asked.set(key, known)
       const forget = (): void => {
-        if (asked.get(label) === known) asked.delete(label)
+        if (asked.get(key) === known) asked.delete(key)
       }
       let secret: string
       try {
-        secret = await known
+        secret = await known.join(signal)
       } catch (error) {
-        forget()
+        if (!signal.aborted) forget()
         throw error
       }
       try {

@@ -17,6 +17,8 @@ test.each([
   ['sftp://h/~/templates/web', { server: { host: 'h' }, path: 'templates/web' }],
   ['sftp://h/~', { server: { host: 'h' }, path: '.' }],
   ['sftp://h/~other/web', { server: { host: 'h' }, path: '/~other/web' }],
+  ['sftp://h:22/web%402x', { server: { host: 'h', port: 22 }, path: '/web@2x' }],
+  ['sftp://me@h:22/web@2x', { server: { host: 'h', port: 22, user: 'me' }, path: '/web@2x' }],
   ['sftp://h//srv/./web', { server: { host: 'h' }, path: '/srv/web' }],
 ])('%s', (text, place) => {
   expect(parseSftpUrl(text)).toEqual(place)
@@ -31,8 +33,8 @@ test.each(['./web', '/srv/web', 'C:\\vms\\web', 'sftp:/h/a', 'kvm1:/srv/web', '.
 
 test.each([
   ['https://files1/web.ova', /not read over "https"/],
-  ['sftp://', /not an address|is not the address/],
-  ['sftp:///srv/web', /not an address/],
+  ['sftp://', /not the address/],
+  ['sftp:///srv/web', /not the address/],
   ['sftp://files1', /no file or folder/],
   ['sftp://files1/', /no file or folder/],
   ['sftp://h:0/a', /not the address/],
@@ -41,6 +43,10 @@ test.each([
   ['sftp://h/100%', /"%"/],
   ['sftp://h/a%00b', /no file or folder/],
   ['sftp://root:hunter2@h/a', /password does not belong/],
+  ['sftp://root:hunter2/more@h/a', /password does not belong/],
+  ['sftp://root:12/hunter2@h/a', /password does not belong/],
+  ['sftp://root:12/3/hunter2%@h/a', /password does not belong/],
+  ['sftp://root:hunter2/a', /not the address/],
 ])('%s is refused', (text, words) => {
   const refusal = (): unknown => parseSftpUrl(text)
   expect(refusal).toThrow(AppError)

@@ -21,24 +21,34 @@ export function parseSftpUrl(text: string): SftpPlace | undefined {
   if (scheme === undefined) return undefined
   if (scheme.toLowerCase() !== 'sftp')
     throw new AppError('bad-request', `Files are not read over "${scheme}"`, { advice })
-  if (/:[^@]*@/.test(authority))
-    throw new AppError(
-      'bad-request',
-      'A password does not belong into an address, where others can read it',
-      {
-        advice: 'Leave it out: it is asked for, or --password-env names a variable that holds it.',
-      },
-    )
-  const { user, ...place } = parseAddress(authority)
-  const server = { ...place, ...present({ user: user === undefined ? undefined : decode(user) }) }
-  if (!sshConnectionSchema.safeParse(server).success)
-    throw new AppError('bad-request', `"${authority}" is not the address of a server`, { advice })
+  if (/:[^@]*@/.test(authority)) throw withPassword()
+  // a slash in a password ends what looks like the server: "user:12/34@server/path"
+  if (/^[^[@]*:/.test(authority) && path.includes('@'))
+    throw withPassword(' An "@" in a path is written as %40 where a port is named.')
+  const server = parseServer(authority)
   const decoded = decode(path)
   if (decoded === '' || decoded === '/' || decoded.includes('\0'))
     throw new AppError('bad-request', `"${text}" names no file or folder`, { advice })
   const fromLogin = decoded === '/~' ? '.' : decoded.replace(/^\/~\//, '')
   return { server, path: posix.normalize(fromLogin).replace(/(?<=.)\/$/, '') }
 }
+
+/** What is wrong with it is not repeated: it may be a part of a password. */
+function parseServer(authority: string): SftpPlace['server'] {
+  try {
+    const { user, ...place } = parseAddress(authority)
+    const server = { ...place, ...present({ user: user === undefined ? undefined : decode(user) }) }
+    if (sshConnectionSchema.safeParse(server).success) return server
+  } catch {
+    // the same as an address that can be read and is none
+  }
+  throw new AppError('bad-request', 'What follows sftp:// is not the address of a server', { advice })
+}
+
+const withPassword = (more = ''): AppError =>
+  new AppError('bad-request', 'A password does not belong into an address, where others can read it', {
+    advice: `Leave it out: it is asked for, or --password-env names a variable that holds it.${more}`,
+  })
 
 const urlPattern = /^(?<scheme>[a-z][a-z0-9+.-]*):\/\/(?<authority>[^/]*)(?<path>.*)$/is
 

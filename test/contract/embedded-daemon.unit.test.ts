@@ -269,7 +269,7 @@ test('a CHAP secret reaches the process alone: after its restart the portal stay
   ]
   expect(seen.filter((text) => text.includes(secret))).toEqual([])
 
-  const open = async (given?: string): Promise<void> => {
+  const open = async (given?: string, meanwhile = (): Promise<void> => Promise.resolve()): Promise<void> => {
     const initiator = createIscsiInitiator(host)
     try {
       const device = await initiator.open(
@@ -279,6 +279,7 @@ test('a CHAP secret reaches the process alone: after its restart the portal stay
         },
         never,
       )
+      await meanwhile()
       await device.close()
     } finally {
       await initiator.close()
@@ -298,6 +299,21 @@ test('a CHAP secret reaches the process alone: after its restart the portal stay
   await open(secret)
 
   const changed = 'changed-secret-0123'
+  await open(secret, async () => {
+    const mistyped = array.console(config, changed)
+    expect((await mistyped.listLuns(never)).map(({ sessions }) => sessions)).toEqual([[host]])
+    const refusal = await failureOf(scratch.run(mistyped.createLun(lun, host)))
+    expect(refusal.error).toMatchObject({ code: 'auth-failed', facts: { [lun.name]: host } })
+    expect((await mistyped.probe(never)).checks).toContainEqual(
+      expect.objectContaining({
+        name: 'serving',
+        ok: false,
+        detail: expect.stringContaining(host) as string,
+      }),
+    )
+    await open(secret)
+    await scratch.run(knows.createLun(lun, host))
+  })
   await array.console(config, changed).listLuns(never)
   await open(changed)
   expect((await failureOf(open(secret))).code).toBe('auth-failed')

@@ -7,7 +7,10 @@ import { requireBlocks } from './block-range.ts'
 import { fileError } from '../local/file-errors.ts'
 
 /** What bulk work needs of a disk. Ranges are whole blocks inside it. */
-export type BulkDisk = Pick<BlockDevice, 'name' | 'blockBytes' | 'sizeBytes' | 'read' | 'write'>
+export interface BulkDisk extends Pick<BlockDevice, 'name' | 'blockBytes' | 'sizeBytes' | 'write'> {
+  /** Fills it whole. */
+  readInto(offset: number, into: Buffer, signal: AbortSignal): Promise<void>
+}
 
 const chunkBytes = MiB
 /** Zeros are left out in runs of this size. */
@@ -85,29 +88,37 @@ export async function readIntoFile(
   return hash.digest('hex')
 }
 
+/** The bytes are those of one part until the next one is asked for: fresh memory costs as much again as the read. */
 async function* readAhead(
   disk: BulkDisk,
   offset: number,
   lengthBytes: number,
   { signal, report }: BulkOptions,
-): AsyncGenerator<{ readonly at: number; readonly bytes: Uint8Array }> {
+): AsyncGenerator<{ readonly at: number; readonly bytes: Buffer }> {
   requireBlocks(disk, offset, lengthBytes)
-  const pending: { readonly at: number; readonly bytes: Promise<Uint8Array> }[] = []
+  const memory = Buffer.allocUnsafeSlow(Math.min(depth * chunkBytes, lengthBytes))
+  const pending: Promise<Buffer>[] = []
   let next = 0
+  const read = async (at: number): Promise<Buffer> => {
+    const start = at % memory.length
+    const into = memory.subarray(start, start + Math.min(chunkBytes, lengthBytes - at))
+    await disk.readInto(offset + at, into, signal)
+    return into
+  }
   try {
     for (let at = 0; at < lengthBytes; at += chunkBytes) {
       signal.throwIfAborted()
       for (; next < lengthBytes && pending.length < depth; next += chunkBytes) {
-        const bytes = disk.read(offset + next, Math.min(chunkBytes, lengthBytes - next), signal)
+        const bytes = read(next)
         bytes.catch(() => undefined)
-        pending.push({ at: next, bytes })
+        pending.push(bytes)
       }
-      const bytes = await (pending.shift()?.bytes ?? Promise.resolve(new Uint8Array()))
+      const bytes = (await pending.shift()) ?? Buffer.alloc(0)
       yield { at, bytes }
       report?.({ bytes: at + bytes.length, totalBytes: lengthBytes })
     }
   } finally {
-    await Promise.allSettled(pending.map(({ bytes }) => bytes))
+    await Promise.allSettled(pending)
   }
 }
 

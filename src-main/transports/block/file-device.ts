@@ -5,6 +5,7 @@ import { sectorBytes } from '#shared/units/bytes.ts'
 import type { BlockDevice } from './block-device.ts'
 import { requireBlocks } from './block-range.ts'
 import { hashRegion, readAll, readIntoFile, writeAll, writeContent } from './bulk.ts'
+import type { BulkDisk } from './bulk.ts'
 import { fileError } from '../local/file-errors.ts'
 
 export interface OpenFileDevice {
@@ -70,6 +71,17 @@ function fileDevice(file: FileHandle, { path, readOnly, blockBytes, sizeBytes }:
   const requireWritable = (): void => {
     if (readOnly) throw new AppError('bad-request', 'It was opened for reading only', { object: device.name })
   }
+  const readInto = async (offset: number, into: Buffer, signal: AbortSignal): Promise<void> => {
+    signal.throwIfAborted()
+    requireBlocks(device, offset, into.length)
+    const filled = await readAll(file, into, offset).catch((error: unknown) => {
+      throw fileError(error, path)
+    })
+    if (filled < into.length)
+      throw new AppError('stale', `"${path}" has become shorter since it was opened`, {
+        object: device.name,
+      })
+  }
   const device: BlockDevice = {
     name: `file ${path}`,
     blockBytes,
@@ -77,16 +89,9 @@ function fileDevice(file: FileHandle, { path, readOnly, blockBytes, sizeBytes }:
     isReadOnly: readOnly,
 
     async read(offset, lengthBytes, signal) {
-      signal.throwIfAborted()
       requireBlocks(device, offset, lengthBytes)
-      const bytes = new Uint8Array(lengthBytes)
-      const filled = await readAll(file, bytes, offset).catch((error: unknown) => {
-        throw fileError(error, path)
-      })
-      if (filled < lengthBytes)
-        throw new AppError('stale', `"${path}" has become shorter since it was opened`, {
-          object: device.name,
-        })
+      const bytes = Buffer.alloc(lengthBytes)
+      await readInto(offset, bytes, signal)
       return bytes
     },
     async write(offset, bytes, signal) {
@@ -106,12 +111,13 @@ function fileDevice(file: FileHandle, { path, readOnly, blockBytes, sizeBytes }:
     },
     async writeContent(offset, content, options) {
       requireWritable()
-      return writeContent(device, offset, content, options)
+      return writeContent(disk, offset, content, options)
     },
-    hash: (offset, lengthBytes, options) => hashRegion(device, offset, lengthBytes, options),
+    hash: (offset, lengthBytes, options) => hashRegion(disk, offset, lengthBytes, options),
     readIntoFile: (offset, lengthBytes, target, options) =>
-      readIntoFile(device, offset, lengthBytes, target, options),
+      readIntoFile(disk, offset, lengthBytes, target, options),
     close: () => file.close(),
   }
+  const disk: BulkDisk = { ...device, readInto }
   return device
 }

@@ -12,16 +12,9 @@ import { requireBlocks } from '../block/block-range.ts'
 import { Commander } from './commander.ts'
 import type { Command } from './commander.ts'
 import { copyBlocks } from './extended-copy.ts'
-import {
-  isUnsupported,
-  query,
-  readCapacity,
-  readFacts,
-  readIdentity,
-  readInquiry,
-  readSupportedPages,
-} from './lun-facts.ts'
+import { isUnsupported, query, readFacts } from './lun-facts.ts'
 import type { LunFacts } from './lun-facts.ts'
+import { differenceFrom, undisturbed } from './lun-identity.ts'
 import { Nexus } from './nexus.ts'
 import type { NexusOptions } from './nexus.ts'
 import { LunReservations } from './reservations.ts'
@@ -39,7 +32,6 @@ export interface LunOptions extends NexusOptions {
 const largestTransferBytes = MiB
 const largestBlocks10 = 0xffff
 const largestWriteSameBytes = 64 * MiB
-const mostRounds = 12
 const lbaStatusBytes = 8 + 16 * 1024
 
 /**
@@ -335,33 +327,16 @@ export class Lun {
     await this.#nexus.check(session, signal)
   }
 
-  /** The same LUN as the one that was opened, by name and size; otherwise stale for good. */
-  #verify(session: Session, signal: AbortSignal): Promise<void> {
+  /** The same LUN as the one that was opened; otherwise stale for good. */
+  async #verify(session: Session, signal: AbortSignal): Promise<void> {
     this.#throwIfStale()
-    return undisturbed(session, this.#number, this.name, async (commander) => {
-      const inquiry = await readInquiry(commander, signal)
-      if (inquiry.qualifier !== 0) throw this.#markStale('The LUN is not there any more')
-      const { serial, names } = await readIdentity(
-        commander,
-        await readSupportedPages(commander, signal),
-        signal,
-      )
-      const { facts } = this
-      if (serial !== facts.serial || names.join() !== facts.names.join())
-        throw this.#markStale('Another LUN has taken the place of this one', {
-          opened: [facts.serial, ...facts.names].join(' '),
-          found: [serial, ...names].join(' '),
-        })
-      const { blocks, blockBytes } = await readCapacity(commander, signal)
-      if (blocks !== facts.capacity.blocks || blockBytes !== facts.capacity.blockBytes)
-        throw this.#markStale('The size of the LUN has changed', {
-          openedBytes: String(this.sizeBytes),
-          foundBytes: String(blocks * blockBytes),
-        })
-    })
+    const difference = await undisturbed(session, this.#number, this.name, (commander) =>
+      differenceFrom(this.facts, commander, signal),
+    )
+    if (difference !== undefined) throw this.#markStale(difference.message, difference.facts)
   }
 
-  #markStale(message: string, facts: Record<string, string> = {}): AppError {
+  #markStale(message: string, facts: Readonly<Record<string, string>> = {}): AppError {
     this.#stale ??= new AppError('stale', message, {
       object: this.name,
       facts,
@@ -389,39 +364,6 @@ export class Lun {
   #unsupported(command: string): AppError {
     return new AppError('not-supported', `The device does not know ${command}`, { object: this.name })
   }
-}
-
-/**
- * Reads what a LUN is on one session, without a new one when it is lost. Reads it again when a unit attention came in
- * between: what was read before it may be of another LUN.
- */
-async function undisturbed<T>(
-  session: Session,
-  lun: Uint8Array,
-  object: string,
-  read: (commander: Commander) => Promise<T>,
-): Promise<T> {
-  let attentions = 0
-  const commander = new Commander({
-    object,
-    lun,
-    sessions: {
-      current: session,
-      get: () => (session.error === undefined ? Promise.resolve(session) : Promise.reject(session.error)),
-    },
-    onAttention: (_, sense) => {
-      if (isSense(sense, senses.lunNotSupported))
-        return Promise.reject(new AppError('not-found', 'There is no such LUN at the target'))
-      attentions++
-      return Promise.resolve()
-    },
-  })
-  for (let round = 0; round < mostRounds; round++) {
-    const before = attentions
-    const found = await read(commander)
-    if (attentions === before) return found
-  }
-  throw new AppError('busy', 'The LUN does not stop telling that it has changed', { object })
 }
 
 /** READ or WRITE in 10 bytes where they do, else in 16; the hot path's own encoder. */

@@ -137,11 +137,7 @@ function bulkDisk(lun: Lun): BulkDisk & { hasWritten: boolean } {
     blockBytes: lun.blockBytes,
     sizeBytes: lun.sizeBytes,
     hasWritten: false,
-    async read(offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array> {
-      const bytes = Buffer.allocUnsafeSlow(lengthBytes)
-      await lun.readInto(offset, bytes, signal)
-      return bytes
-    },
+    readInto: (offset: number, into: Buffer, signal: AbortSignal) => lun.readInto(offset, into, signal),
     write(offset: number, bytes: Uint8Array, signal: AbortSignal): Promise<void> {
       disk.hasWritten = true
       return lun.write(offset, bufferOf(bytes), signal)

@@ -12,7 +12,7 @@ import { Link, type LinkContext } from './link.ts'
 import { openChannel, type ChannelKind } from './open-channel.ts'
 import { findRoute, type RouteContext } from './route.ts'
 import { SftpFiles } from './sftp-files.ts'
-import { SharedTask } from './shared-task.ts'
+import { SharedTask } from '../shared-task.ts'
 import { commandChannel } from './started-command.ts'
 
 const defaultTimeoutMs = 60_000

@@ -23,7 +23,7 @@ const lun = await Lun.open(
 )
 const transfers = Math.floor(lun.sizeBytes / transferBytes)
 const source = file === undefined ? undefined : await open(file, 'r')
-let idleBytes = 0
+const idleBytes = process.memoryUsage().rss
 let mostBytes = 0
 
 /** Reads for a time, or writes the file once. */
@@ -51,7 +51,6 @@ async function run(forMs: number): Promise<number> {
 
 // Until V8 has compiled the data path; libiscsi is compiled already.
 if (source === undefined) await run(2000)
-idleBytes = process.memoryUsage().rss
 const watch = setInterval(() => (mostBytes = Math.max(mostBytes, process.memoryUsage().rss)), 100)
 const startedAt = performance.now()
 const cpu = process.cpuUsage()

@@ -52,7 +52,8 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
 
   /**
    * Opens the portal where it is closed: after a start of the process it begins without one. A secret that may have
-   * changed is handed on also while the portal is open; nobody is asked a question for that alone, but by a probe.
+   * changed is handed on also while the portal is open; nobody is asked a question for that alone, but by a probe. The
+   * process refuses it (auth-failed) while initiators are logged in with another one.
    */
   async function serve(signal: AbortSignal, asks = false): Promise<DaemonAnswer> {
     const { login } = settings
@@ -62,14 +63,16 @@ export function createEmbeddedArray(config: EmbeddedConfig, surroundings: Embedd
     const portal = ownPortal(settings.portal)
     if (login === undefined) return isServing ? known : daemon.ask({ do: 'serve', portal }, signal)
     if (isServing && login.password.from === 'prompt' && !asks) return known
-    const password = await surroundings.secrets
-      .use(login, settings.portal, signal, (secret) => Promise.resolve(secret))
-      .catch((error: unknown) => {
-        if (isServing && toAppError(error).code === 'auth-failed') return undefined
-        throw error
+    let hasSecret = false
+    try {
+      return await surroundings.secrets.use(login, settings.portal, signal, (password) => {
+        hasSecret = true
+        return daemon.ask({ do: 'serve', portal, login: { user: login.user, password } }, signal)
       })
-    if (password === undefined) return known
-    return daemon.ask({ do: 'serve', portal, login: { user: login.user, password } }, signal)
+    } catch (error) {
+      if (isServing && !hasSecret && toAppError(error).code === 'auth-failed') return known
+      throw error
+    }
   }
   const request = async (what: Request, { signal }: RunContext): Promise<void> => {
     await serve(signal)

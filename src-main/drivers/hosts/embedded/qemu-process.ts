@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { randomUUID } from 'node:crypto'
 import { open, readFile, unlink, type FileHandle } from 'node:fs/promises'
-import { join } from 'node:path'
+import { isAbsolute, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { AppError } from '#shared/errors/app-error.ts'
@@ -54,9 +54,22 @@ export async function startQemu(start: QemuStart, signal: AbortSignal): Promise<
   }
 }
 
-/** For the user alone, and without a name before anything is in it: nothing is left of it, however this process ends. */
+/**
+ * For the user alone, and without a name before anything is in it: nothing is left of it, however this process ends. In
+ * memory where there is a folder of that kind.
+ */
 async function openNameless(folder: string): Promise<FileHandle> {
-  const path = join(folder, `start.${randomUUID()}`)
+  const inMemory = process.platform === 'linux' ? [process.env.XDG_RUNTIME_DIR, '/dev/shm'] : []
+  for (const place of inMemory) {
+    if (place === undefined || !isAbsolute(place)) continue
+    const file = await openNamelessIn(place).catch(() => undefined)
+    if (file !== undefined) return file
+  }
+  return openNamelessIn(folder)
+}
+
+async function openNamelessIn(folder: string): Promise<FileHandle> {
+  const path = join(folder, `gantry-start.${randomUUID()}`)
   const file = await open(path, 'wx+', 0o600)
   await unlink(path)
   return file

@@ -97,6 +97,7 @@ export const detachOpenIscsi: ShellScript = sh`with_records() { # LOCK COMMAND..
   exec 7<&-
   return "$status"
 }
+record_there() { [ -d "/etc/iscsi/nodes/$target" ] || [ -d "/var/lib/iscsi/nodes/$target" ]; }
 no_disk() { [ -z "$(disks)" ]; }
 no_session() { [ ! -e "$1" ]; }
 no_map() { multipath -f "$map" >/dev/null 2>&1 || true; [ -z "$(multipath_of "$disk")" ]; }

@@ -115,7 +115,7 @@ case $device in /dev/loop*) [ "$(processes | wc -l)" -eq 2 ] || device= ;; esac
     },
 
     detachLun(lun) {
-      const body = sh`[ -e "$home" ] || [ -n "$(sessions)" ] || exit 0
+      const body = sh`[ -e "$home" ] || [ -n "$(sessions)" ] || record_there || exit 0 # a restart empties a tmpfs
 lock
 find_device
 if [ -n "$device" ]; then

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Stats } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
 import type { LunIdentity } from '#shared/domain/storage.ts'
 import { toAppError, AppError } from '#shared/errors/app-error.ts'
 import type { ChapSettings, IscsiTarget, StartIscsiTarget } from '#main/transports/iscsi-target/contract.ts'
@@ -34,6 +35,8 @@ export class LunServer {
   #luns: readonly TableLun[]
   readonly #locks = new Map<string, FileLock>()
   #target: IscsiTarget | undefined
+  /** What initiators must prove. */
+  #chap: ChapSettings | undefined
   /** By target name: why a LUN of the table is not served. */
   readonly #problems = new Map<string, string>()
   #isClosed = false
@@ -112,7 +115,12 @@ export class LunServer {
       })
     const chap = login === undefined ? undefined : { initiator: { name: login.user, secret: login.password } }
     if (this.#target === undefined) this.#target = await this.#listen(portal, chap)
-    else if (chap !== undefined) this.#target.setChap(chap)
+    else if (chap !== undefined && !isDeepStrictEqual(chap, this.#chap)) {
+      const inUse = this.#inUse()
+      if (Object.keys(inUse).length > 0) throw refuse.otherSecret(format(portal), inUse)
+      this.#target.setChap(chap)
+    }
+    this.#chap = chap ?? this.#chap
     for (const lun of this.#luns)
       if (this.#target.findLun(lun.identity.target) === undefined)
         await this.#offer(lun).catch(() => undefined)
@@ -248,15 +256,22 @@ export class LunServer {
   }
 
   #stop({ force }: RequestOf<'stop'>): void {
-    const inUse = this.#luns.filter(({ identity }) => this.#sessionsOf(identity.target).length > 0)
-    const [first] = inUse
-    if (first === undefined || force) return
-    throw new AppError('busy', `Initiators are logged in to ${inUse.length} LUN(s)`, {
-      facts: Object.fromEntries(
-        inUse.map(({ identity }) => [identity.name, this.#sessionsOf(identity.target).join(', ')]),
-      ),
+    const inUse = this.#inUse()
+    const count = Object.keys(inUse).length
+    if (count === 0 || force) return
+    throw new AppError('busy', `Initiators are logged in to ${count} LUN(s)`, {
+      facts: inUse,
       advice: 'Log the hosts out first. --force takes the disks away from them while they use them.',
     })
+  }
+
+  /** By LUN name: who is logged in. */
+  #inUse(): Record<string, string> {
+    const luns = this.#luns.map(({ identity }) => [
+      identity.name,
+      this.#sessionsOf(identity.target).join(', '),
+    ])
+    return Object.fromEntries(luns.filter(([, sessions]) => sessions !== '')) as Record<string, string>
   }
 
   /** Puts a LUN of the table before its initiators, if its own object is there. */

@@ -34,7 +34,7 @@ export const lunSpecSchema = z.object({
 export type LunSpec = z.infer<typeof lunSpecSchema>
 
 export const requestSchema = z.discriminatedUnion('do', [
-  /** Opens the portal, if it is not open, and serves what it could not serve before. A login is what new logins must prove from now on. */
+  /** Opens the portal, if it is not open, and serves what it could not serve before. A login is what new logins must prove from now on; another one than before is auth-failed while initiators are logged in. */
   z.object({
     do: z.literal('serve'),
     portal: portalSchema,

@@ -84,6 +84,15 @@ export const portalTaken = (portal: string, cause: unknown): AppError =>
     cause,
   })
 
+export const otherSecret = (portal: string, sessions: Readonly<Record<string, string>>): AppError =>
+  new AppError('auth-failed', 'Initiators are logged in with another CHAP user or secret than this one', {
+    object: `portal ${portal}`,
+    facts: sessions,
+    advice:
+      'The array keeps the one that they know: with a new one they could not come back after a loss. Correct the ' +
+      'variable or what was typed. To change the secret, log these hosts out first, then run "gantry array probe".',
+  })
+
 export const portalClosed = (): AppError =>
   new AppError('auth-failed', 'The portal is closed: its login has not been given to this process yet', {
     advice: 'Make the secret available (the variable that the array names) and try again.',
