@@ -144,7 +144,7 @@ async function free(
       if (record.state === 'held' && record.lock.owner === owner)
         await releaseLock(device, { ...parts.locks.thisComputer(), owner }, optionsOf(parts, context))
       else if (record.state === 'held')
-        log(
+        context.log(
           `${warningMark}The lock of the unit was left: not ${owner} has it, but ${record.lock.owner}. ${howToFree}`,
         )
     })
