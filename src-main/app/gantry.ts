@@ -37,7 +37,7 @@ import { createSecretProvider } from '#main/transports/ssh/secrets.ts'
 import { createChapSecrets } from './chap-secrets.ts'
 import { createDevices } from './devices.ts'
 import { consoleInitiatorName } from './initiator-name.ts'
-import { locks } from './lock-owner.ts'
+import { createLocks } from './lock-owner.ts'
 import { openLun } from './open-lun.ts'
 import { inventoryRecords } from './records.ts'
 import { createUnitDevices } from './unit-devices.ts'
@@ -80,6 +80,7 @@ export async function createGantry({ dataDir, env, prompt, followsOthers }: Gant
     },
   })
   const records = inventoryRecords(store)
+  const locks = createLocks(dataDir, store.journal)
   const openSourceFiles: OpenSourceFiles = (on, signal) =>
     on === 'console' ? localFiles(signal) : serverFiles(ssh.session(placeOfFiles(on), on.server), signal)
   const openTemplateFile = templateFileOpener(openSourceFiles)

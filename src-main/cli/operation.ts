@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import type { OperationInput, PlannedJob } from '#shared/contract/operations.ts'
-import type { Job, JobState } from '#shared/domain/job.ts'
+import { warningMark, type Job, type JobState } from '#shared/domain/job.ts'
 import { describeError, exitCodeNeedsOperator, exitCodes } from '#shared/errors/user-text.ts'
 import { formatBytes } from '#shared/units/bytes.ts'
 import { confirm } from './confirm.ts'
@@ -56,7 +56,11 @@ export async function runJobs(
 ): Promise<Outcome> {
   const watch = watchJobs(tools)
   try {
-    return outcomeOf(await watch.settle(await start()), wanted)
+    const jobs = await watch.settle(await start())
+    for (const { id } of jobs)
+      for (const { text } of (await tools.client.call('jobs.get', { jobId: id })).log)
+        if (text.startsWith(warningMark)) note(tools, printable(text))
+    return outcomeOf(jobs, wanted)
   } finally {
     watch.stop()
   }

@@ -55,6 +55,8 @@ export interface Journal {
   /** In state running. Throws busy, naming the other job, when an open job holds one of the resources. */
   create(job: NewJob): void
   get(id: string): JournalJob
+  /** Whether an open job holds this resource. */
+  isHeld(resource: string): boolean
   /** An error replaces the one on record; without one that stays. Final states free the job's resources. */
   setJobState(id: string, state: JobState, error?: WireError): void
   /** The result is kept with `done` and forgotten with `undone`. */

@@ -70,5 +70,7 @@ function work(context: ServiceContext, operation: Operation): Promise<PlannedWor
 
 function preview(context: ServiceContext, item: PlannedWork): PlannedJob {
   const { title, steps } = context.jobs.plan(item.kind, item.plan)
-  return { title, steps, warnings: [...item.warnings], bytesToMove: item.bytesToMove }
+  const { warnings, bytesToMove, breaksLock } = item
+  const breaks = breaksLock === undefined ? {} : { breaksLock }
+  return { title, steps, warnings: [...warnings], bytesToMove, ...breaks }
 }

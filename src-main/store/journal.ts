@@ -128,6 +128,7 @@ export function createJournal({ db, write }: Connection, now: () => number): Jou
       })
     },
     get: (id) => read(() => get(id)),
+    isHeld: (resource) => selectHolder.get(resource) !== undefined,
     setJobState(id, state, error) {
       write(() => {
         const { changes } = updateJob.run(state, error === undefined ? null : JSON.stringify(error), at(), id)

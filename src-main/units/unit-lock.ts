@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import { headerPartitionOffsetBytes, lockRecordBytes, lockRecordOffset } from '#shared/domain/unit-layout.ts'
 import { AppError } from '#shared/errors/app-error.ts'
 import { formatDuration } from '#shared/units/duration.ts'
@@ -17,11 +18,14 @@ export type LockOwner = Omit<UnitLock, 'takenAtMs'>
 export interface Locks {
   /** As the owner of locks. */
   readonly thisComputer: () => LockOwner
-  /** Whether the owner is a process of this computer that is not there any more; told to who meets the lock. */
+  /** Whether the owner is known to be a process that is not there any more; told to who meets the lock. */
   readonly isGone: (lock: UnitLock) => Promise<boolean>
   /** Milliseconds since 1970. */
   readonly now: () => number
 }
+
+/** A lock that somebody has, or of which that can't be told. */
+export type TakenLock = Exclude<LockRecord, { state: 'free' }>
 
 export interface LockOptions extends Pick<Locks, 'now'>, Partial<Pick<Locks, 'isGone'>> {
   readonly signal: AbortSignal
@@ -47,13 +51,13 @@ export async function readLock(device: BlockDevice, signal: AbortSignal): Promis
 
 /**
  * Takes the lock of a unit (B13). One that the same owner has already taken, in the same boot, stays as it is.
- * `breaks`: whoever has it, on the user's word, or because nobody can have it. Throws busy when another has it or has
+ * `breaks`: this one and no other, on the user's word; `anyone`: nobody can have it. Throws busy when another has it or has
  * just been faster, device-rejected when the record is damaged; as requireUnit.
  */
 export async function takeLock(
   device: BlockDevice,
   owner: LockOwner,
-  options: LockOptions & { readonly breaks?: boolean },
+  options: LockOptions & { readonly breaks?: TakenLock | 'anyone' },
 ): Promise<{ readonly lock: UnitLock; readonly method?: LockMethod }> {
   await requireUnit(device, options.signal)
   const before = await device.read(offset, lockRecordBytes, options.signal)
@@ -65,7 +69,8 @@ export async function takeLock(
   }
   const mayTake =
     record.state === 'free' ||
-    options.breaks === true ||
+    options.breaks === 'anyone' ||
+    isDeepStrictEqual(record, options.breaks) ||
     (record.state === 'held' && isOf(record.lock, owner, options))
   if (!mayTake) throw await notFree(device, record, options)
   const lock = { ...owner, takenAtMs: options.now() }
@@ -153,6 +158,12 @@ async function notFree(
       'Stop the VM there. When you are sure that it does not run any more, break the lock: gantry unit unlock --break, or --break-lock where a VM is to be started.',
   })
 }
+
+/** Tells it from any other: what a person is asked about is what is broken. */
+export const nameOfLock = (record: TakenLock): string =>
+  record.state === 'held'
+    ? `${record.lock.owner}, since ${new Date(record.lock.takenAtMs).toISOString()}, boot ${record.lock.bootId}`
+    : `an owner who can't be read (${record.problem})`
 
 /** "for 5 min 10 s", by this computer's clock. */
 export const describeAge = ({ takenAtMs }: UnitLock, nowMs: number): string =>

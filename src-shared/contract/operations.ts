@@ -8,8 +8,11 @@ import { call } from './define.ts'
 
 const containerRef = { array: nameSchema, volume: nameSchema, container: nameSchema }
 const lunRef = { array: nameSchema, lun: nameSchema }
-/** B13: start the VM although another has the lock of its unit; the caller has confirmed that no host runs it. */
-const breakLock = { breakLock: z.boolean().default(false) }
+/**
+ * B13: start the VM although another has the lock of its unit; the caller has confirmed that no host runs it. A list:
+ * only the locks that a plan has named (`breaksLock`); true: the one that is there when it is planned.
+ */
+const breakLock = { breakLock: z.union([z.boolean(), z.array(z.string())]).default(false) }
 
 /** A1-A8: template -> container. */
 export const stageSchema = z.object({
@@ -161,6 +164,8 @@ export const plannedJobSchema = z.object({
   warnings: z.array(z.string()),
   /** Bytes that will be moved through the host or the console. */
   bytesToMove: z.number(),
+  /** Whose lock is broken (B13). */
+  breaksLock: z.string().optional(),
 })
 export type PlannedJob = z.infer<typeof plannedJobSchema>
 

@@ -65,6 +65,9 @@ export const jobSchema = z.object({
 })
 export type Job = z.infer<typeof jobSchema>
 
+/** Begins the text of a log entry that the user should see although the job goes on. */
+export const warningMark = 'Warning: '
+
 export const jobLogEntrySchema = z.object({
   at: instantSchema,
   stepId: z.string().optional(),

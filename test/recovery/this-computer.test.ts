@@ -83,5 +83,10 @@ describeLab('crash matrix of this computer', () => {
     await bench.killAt(bench.decommission('crashed'), 'decommission/unlock/after-intent')
     expect(await bench.recover()).toEqual([{ kind: 'decommission', state: 'done' }])
     expect(await bench.added([])).toEqual([])
+    // the LUN by which the lock was freed is gone
+    await bench.ok(direct)
+    await bench.killAt(bench.decommission('crashed'), 'decommission/destroy-lun/after-apply')
+    expect(await bench.recover()).toEqual([{ kind: 'decommission', state: 'done' }])
+    expect(await bench.added([])).toEqual([])
   })
 })

@@ -6,7 +6,7 @@ import { addPlanOption, addYesOption, runOperation } from '../operation.ts'
 import type { OperationOptions } from '../operation.ts'
 import { durationOption, present, wholeNumberOption } from '../parse-options.ts'
 import { findContainer } from '../references.ts'
-import { breakLockQuestion, breakLockText } from '../break-lock.ts'
+import { breakLockQuestion, breakLockText, locksToBreak } from '../break-lock.ts'
 import type { MakeAction, Outcome, Tools } from '../tools.ts'
 
 type DeployInput = Extract<OperationInput, { kind: 'deploy' }>
@@ -90,9 +90,12 @@ async function runDeploy(tools: Tools, name: string, options: DeployOptions): Pr
     }),
   }
   const question = `The VM will change container ${array}/${volume}/${container} itself. Use it without a clone?`
+  const locks =
+    options.breakLock === true && options.plan !== true ? await locksToBreak(tools, operation) : undefined
   const questions = [
     ...(options.direct === true ? [question] : []),
-    ...(options.breakLock === true ? [breakLockQuestion] : []),
+    ...(locks === undefined || locks.length === 0 ? [] : [breakLockQuestion(locks)]),
   ].join(' ')
-  return runOperation(tools, operation, options, questions === '' ? undefined : questions)
+  const started = locks === undefined ? operation : { ...operation, breakLock: locks }
+  return runOperation(tools, started, options, questions === '' ? undefined : questions)
 }

@@ -2,7 +2,7 @@ import { Option } from 'commander'
 import type { Command } from 'commander'
 import type { OperationOf } from '#shared/contract/operations.ts'
 import type { Deployment } from '#shared/domain/compute.ts'
-import { breakLockQuestion, breakLockText } from '../break-lock.ts'
+import { breakLockQuestion, breakLockText, locksToBreak } from '../break-lock.ts'
 import { addPlanOption, addYesOption, runOperation } from '../operation.ts'
 import type { OperationOptions } from '../operation.ts'
 import { present } from '../parse-options.ts'
@@ -46,14 +46,18 @@ export function registerDeploymentCommands(program: Command, makeAction: MakeAct
       '\nExamples:\n  gantry deployments restore --host kvm1 --plan\n  gantry deployments restore web-1 web-2 --start all',
     )
     .action(
-      makeAction((tools, names: string[], { host, start, breakLock, ...options }: RestoreOptions) =>
-        runOperation(
-          tools,
-          { kind: 'restore-deployments', deployments: names, start, ...present({ host, breakLock }) },
-          options,
-          breakLock === true ? breakLockQuestion : undefined,
-        ),
-      ),
+      makeAction(async (tools, names: string[], { host, start, breakLock, ...options }: RestoreOptions) => {
+        const operation = {
+          kind: 'restore-deployments' as const,
+          deployments: names,
+          start,
+          ...present({ host, breakLock }),
+        }
+        if (breakLock !== true || options.plan === true) return runOperation(tools, operation, options)
+        const locks = await locksToBreak(tools, operation)
+        const question = locks.length === 0 ? undefined : breakLockQuestion(locks)
+        return runOperation(tools, { ...operation, breakLock: locks }, options, question)
+      }),
     )
 
   addYesOption(addPlanOption(program.command('decommission')))

@@ -6,6 +6,8 @@ import { unitFilesOf } from '#main/drivers/unit-files.ts'
 import type { DeployPlan } from '#main/jobs/kinds/deploy.ts'
 import type { Unit } from '#main/protocols/unit/unit.ts'
 import { findDisk } from '#main/units/unit-disks.ts'
+import type { TakenLock } from '#main/units/unit-lock.ts'
+import { planLock } from './planned-lock.ts'
 
 interface NewVm {
   readonly name: string
@@ -14,7 +16,9 @@ interface NewVm {
   readonly initiator: string
   readonly unit: Unit
   readonly header: UnitHeader
-  readonly input: { readonly container: string; readonly verify: boolean; readonly breakLock: boolean }
+  readonly input: { readonly container: string; readonly verify: boolean }
+  /** Of the container that the VM runs on, to be broken. */
+  readonly seen: TakenLock | undefined
 }
 
 type OnUnit = Pick<DeployPlan, 'vm' | 'fileSystem' | 'verify' | 'lock'>
@@ -23,7 +27,7 @@ type OnUnit = Pick<DeployPlan, 'vm' | 'fileSystem' | 'verify' | 'lock'>
 export const onUnit = (host: HostDriver, vm: NewVm): OnUnit =>
   vm.header.layout === 'disks' ? onDisks(host, vm) : onFiles(host, vm)
 
-function onDisks(host: HostDriver, { name, uuid, lun, initiator, unit, header, input }: NewVm): OnUnit {
+function onDisks(host: HostDriver, { name, uuid, lun, initiator, unit, header, input, seen }: NewVm): OnUnit {
   const object = `container ${input.container}, host ${host.config.name}`
   if (host.disks === undefined)
     throw new AppError('not-supported', 'This host does not run VMs from containers of disks', {
@@ -43,7 +47,7 @@ function onDisks(host: HostDriver, { name, uuid, lun, initiator, unit, header, i
   const owner = host.disks.lockOwner?.(vm)
   return {
     vm,
-    ...(owner === undefined ? {} : { lock: { owner, breaks: input.breakLock } }),
+    ...(owner === undefined ? {} : { lock: planLock(owner, seen) }),
     ...(input.verify
       ? { verify: regions.map(({ disk, sizeBytes }) => ({ index: disk.index, sizeBytes })) }
       : {}),

@@ -9,12 +9,14 @@ import type { ArrayDriver } from '#main/drivers/arrays/contract.ts'
 import type { HostDriver } from '#main/drivers/hosts/contract.ts'
 import type { DeployPlan } from '#main/jobs/kinds/deploy.ts'
 import type { Unit } from '#main/protocols/unit/unit.ts'
+import type { TakenLock } from '#main/units/unit-lock.ts'
 import { factsOfHost, now, type ServiceContext } from '../context.ts'
 import { headerForDeployment, readUnit } from '../read-unit.ts'
 import { restoreLostLuns } from './lost-luns.ts'
 import { onUnit } from './on-unit.ts'
 import { expandNames } from './names.ts'
 import type { PlannedWork } from './planned.ts'
+import { brokenBy, lockToBreak } from './planned-lock.ts'
 import { containerOf, lunNumbersOf, requireLunNumbers, volumeOf } from './volume-checks.ts'
 
 type Input = OperationOf<'deploy'>
@@ -49,12 +51,18 @@ export async function planDeploy(
     ...context.store.luns.list(input.array).map(({ identity }) => identity.name),
   ])
   const fullCopy = input.direct ? undefined : await fullCopyOf(context, array, container, input.count, signal)
-  const choices = { input, container, unit, header, sizeBytes, initiator: facts.initiatorName, fullCopy }
+  const seen = input.direct ? await lockToBreak(array, container, input.breakLock, signal) : undefined
+  const { initiatorName: initiator } = facts
+  const choices = { input, container, unit, header, sizeBytes, initiator, fullCopy, seen }
+  const plans = expandNames(input.namePattern, input.count, taken).map((name) =>
+    deployPlan(array, host, name, choices),
+  )
   return [
     ...restoreLostLuns(context, input.array, luns),
-    ...expandNames(input.namePattern, input.count, taken).map((name) => ({
+    ...plans.map((plan) => ({
       kind: 'deploy',
-      plan: deployPlan(array, host, name, choices),
+      plan,
+      ...(plan.start ? brokenBy(plan.lock) : {}),
       warnings: [
         ...unit.problems.map((problem) => `Container ${input.container}: ${problem}.`),
         ...(input.direct ? [directWarning] : []),
@@ -105,6 +113,7 @@ interface Choices {
   readonly sizeBytes: number
   readonly initiator: string
   readonly fullCopy: { readonly bytes: number } | undefined
+  readonly seen: TakenLock | undefined
 }
 
 function deployPlan(array: ArrayDriver, host: HostDriver, name: string, choices: Choices): DeployPlan {

@@ -5,6 +5,7 @@ import type { RestorePlan } from '#main/jobs/kinds/restore.ts'
 import type { ServiceContext } from '../context.ts'
 import { restoreLostLunsOf } from './lost-luns.ts'
 import type { PlannedWork } from './planned.ts'
+import { brokenBy, lockToBreak, planLock } from './planned-lock.ts'
 
 type Input = OperationOf<'restore-deployments'>
 
@@ -22,7 +23,14 @@ export async function planRestore(
   const lacking = plans.filter(
     ({ attach, mount, define, start }) => attach || mount || define !== undefined || start,
   )
-  return [...restores, ...lacking.map((plan) => ({ kind: 'restore', plan, warnings: [], bytesToMove: 0 }))]
+  const works = lacking.map((plan) => ({
+    kind: 'restore',
+    plan,
+    warnings: [],
+    bytesToMove: 0,
+    ...brokenBy(plan.lock),
+  }))
+  return [...restores, ...works]
 }
 
 function chosen({ store }: ServiceContext, { host, deployments }: Input): Deployment[] {
@@ -54,13 +62,18 @@ async function planOne(
   const wanted = start === 'all' || (start === 'deployed' && recipe.started)
   const isStarting = wanted && vm?.state !== 'running' && vm?.state !== 'paused'
   const lockOwner = isStarting ? host.disks?.lockOwner?.(deployment.vm) : undefined
+  const array = context.devices.array(deployment.container.array)
+  const lock =
+    lockOwner === undefined
+      ? undefined
+      : planLock(lockOwner, await lockToBreak(array, deployment.backing, breakLock, signal))
   return {
     deployment,
     ...(recipe.fileSystem === undefined ? {} : { fileSystem: recipe.fileSystem }),
     attach: attached === undefined || attached.partial === true,
     mount: recipe.fileSystem !== undefined && attached?.mountedAt === undefined,
     ...(vm === undefined ? { define: recipe.vm } : {}),
-    ...(lockOwner === undefined ? {} : { lock: { owner: lockOwner, breaks: breakLock } }),
+    ...(lock === undefined ? {} : { lock }),
     start: isStarting,
   }
 }

@@ -4,4 +4,6 @@ export interface PlannedWork {
   readonly plan: object
   readonly warnings: readonly string[]
   readonly bytesToMove: number
+  /** As nameOfLock says. */
+  readonly breaksLock?: string
 }

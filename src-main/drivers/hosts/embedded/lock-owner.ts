@@ -1,5 +1,7 @@
 import { hostname } from 'node:os'
-import { join } from 'node:path'
+import { basename } from 'node:path'
+import { uuidSchema } from '#shared/domain/names.ts'
+import { readText } from './files.ts'
 import { vmPlaces } from './places.ts'
 import { findQemu } from './qemu-process.ts'
 
@@ -7,9 +9,25 @@ import { findQemu } from './qemu-process.ts'
 export const lockOwnerOf = (dataDir: string, { name, uuid }: { name: string; uuid: string }): string =>
   `VM ${name} of ${hostname()}, ${vmPlaces(dataDir, uuid).folder}`
 
-/** Whether it is a VM of this computer, of whichever data folder, whose process is not there. */
-export async function isLockOwnerGone(owner: string): Promise<boolean> {
-  const [, computer, folder = ''] = /^VM .+ of ([^,]+), (.+)$/s.exec(owner) ?? []
-  if (computer !== hostname()) return false
-  return (await findQemu({ pidFile: join(folder, 'pid') })) === undefined
+/**
+ * Whether it is a VM that is registered in this data folder and whose process is not there. False when that is not
+ * known: of another data folder or computer (a UUID tells two of one name apart), or when its files can't be read.
+ * `isWorkedOn`: a job of the VM is open, and may be about to start it.
+ */
+export async function isLockOwnerGone(
+  dataDir: string,
+  owner: string,
+  isWorkedOn: (vmName: string) => boolean,
+): Promise<boolean> {
+  const [, name = '', folder = ''] = /^VM (.+) of [^,]+, (.+)$/s.exec(owner) ?? []
+  const uuid = basename(folder)
+  if (!uuidSchema.safeParse(uuid).success || owner !== lockOwnerOf(dataDir, { name, uuid })) return false
+  // asked before the process is looked for: a job that ends meanwhile has started it
+  if (isWorkedOn(name)) return false
+  const places = vmPlaces(dataDir, uuid)
+  try {
+    return (await readText(places.record)) !== undefined && (await findQemu(places)) === undefined
+  } catch {
+    return false
+  }
 }
