@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import type { ExecOptions, ExecResult } from './exec.ts'
 import type { Lab, LabDevice } from './lab.ts'
 import { loopsUnder } from './leftovers.ts'
@@ -72,12 +73,15 @@ async function listProcesses(run: Run): Promise<Entry[]> {
   })
 }
 
-async function listMounts(run: Run): Promise<Entry[]> {
+/** A machine that starts sees for good what other tests have mounted below their own temporary folders just then. */
+async function listMounts(run: Run, lab: Lab): Promise<Entry[]> {
   const { stdout } = await run('cat /proc/self/mountinfo')
-  return linesOf(stdout).map((line): Entry => {
+  return linesOf(stdout).flatMap((line): Entry[] => {
     const [before = '', after = ''] = line.split(' - ')
     const [type = '', source = ''] = after.split(' ')
-    return [`mount ${before.split(' ')[4]}`, `${type} of ${source.replace(/^\/dev\/loop\d+/, '/dev/loopN')}`]
+    const path = before.split(' ')[4] ?? ''
+    if (path.startsWith(`${tmpdir()}/gantry-`) && !path.startsWith(`${lab.dir}/`)) return []
+    return [[`mount ${path}`, `${type} of ${source.replace(/^\/dev\/loop\d+/, '/dev/loopN')}`]]
   })
 }
 
@@ -109,7 +113,7 @@ async function observeArray(lab: Lab, hash: boolean): Promise<Entry[]> {
   const parts = [
     targets,
     ...Object.values(lab.state.array.volumes).map((dir) => listFiles(run, dir, hash)),
-    listMounts(run),
+    listMounts(run, lab),
   ]
   return [...processes, ...(await Promise.all(parts)).flat()]
 }
@@ -122,7 +126,7 @@ async function observeHost(lab: Lab): Promise<Entry[]> {
     'in use',
   ])
   const files = listFiles(run, lab.state.host.stateDir, false)
-  const parts = [files, listMounts(run), listDomains(run), listConsoleLogs(run)]
+  const parts = [files, listMounts(run, lab), listDomains(run), listConsoleLogs(run)]
   return [...processes, ...loops, ...(await Promise.all(parts)).flat()]
 }
 
@@ -136,7 +140,7 @@ async function observeGuest(lab: Lab): Promise<Entry[]> {
     linesOf(stdout).map((line): Entry => [`iSCSI node record ${line}`, 'there']),
   )
   const files = listFiles(run, lab.state.guest.stateDir, false)
-  return (await Promise.all([sessions, records, files, listMounts(run), listDomains(run)])).flat()
+  return (await Promise.all([sessions, records, files, listMounts(run, lab), listDomains(run)])).flat()
 }
 
 export interface ObserveOptions {
